@@ -1,0 +1,125 @@
+"""SiamFC: L. Bertinetto, J. Valmadre, J. F. Henriques, A. Vedaldi, P. H. S. Torr, "Fully-Convolutional Siamese Networks
+for Object Tracking", ECCV Workshops 2016. Network, labels and loss; the tracking procedure is in `trackers/siamfc.py`.
+
+Differences between paper, official code (bertinetto/siamese-fc) and this code:
+* Input: 0..255, RGB, not normalised, in all three.
+* Adjust layer: one gain and one bias after the correlation; the official code fixes the gain at 1e-3 and learns the
+  bias; so does this code.
+* Training response: 15 x 15 from 239 px in the official code; 17 x 17 from 255 px here, as in tracking.
+* Labels: the target may lie away from the centre of the search patch here; the label disc moves with it.
+* Loss: the same balanced logistic loss, computed as softplus(-y v), which cannot overflow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from siamtrack.errors import SettingsError
+from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX, AlexNet
+from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiamFCNetworkSettings:
+    """What is needed to build the network.
+
+    Raises:
+        SettingsError: a size below the network's receptive field, or a width that is not positive.
+    """
+
+    width: float = 1.0  # multiplies the channels of every layer; 1 is the paper's table 1
+    template_size: int = 127  # px, sec. 4.2
+    search_size: int = 255  # px, sec. 4.2
+    gain: float = 1e-3  # adjust layer of the official code
+
+    def __post_init__(self) -> None:
+        if self.template_size < RECEPTIVE_FIELD_PX or self.search_size < self.template_size:
+            raise SettingsError(
+                f"Template {self.template_size} px and search {self.search_size} px cannot be used; "
+                f"expected {RECEPTIVE_FIELD_PX} <= template <= search."
+            )
+        if self.width <= 0:
+            raise SettingsError(f"The width is {self.width}; expected a number above 0.")
+
+
+class SiamFC(nn.Module):
+    """The fully-convolutional Siamese network: f(z, x) = gain * (embed(z) * embed(x)) + bias."""
+
+    gain: Tensor
+
+    def __init__(self, settings: SiamFCNetworkSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings or SiamFCNetworkSettings()
+        self.backbone = AlexNet(self.settings.width)
+        self.register_buffer("gain", torch.tensor(self.settings.gain))
+        self.bias = nn.Parameter(torch.zeros(()))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, S, S), RGB, 0..255 -> features (B, 256, f, f): f = 6 for 127 px, 22 for 255 px."""
+        return self.backbone(pixels)
+
+    def match(self, templates: Tensor, pixels: Tensor) -> Tensor:
+        """Templates (N, 256, 6, 6) and search pixels (N * S, 3, 255, 255), S per target -> responses (N, S, 17, 17)."""
+        features = self.embed(pixels)
+        searches = features.reshape(templates.shape[0], -1, *features.shape[1:])
+        return self.gain * cross_correlation(templates, searches) + self.bias
+
+    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """For training: one search patch a template.
+
+        Args:
+            z: template pixels (B, 3, 127, 127).
+            x: search pixels (B, 3, 255, 255).
+
+        Returns:
+            Responses (B, 17, 17), template features (B, 256, 6, 6), search features (B, 256, 22, 22).
+        """
+        template, search = self.embed(z), self.embed(x)
+        return self.gain * grouped_cross_correlation(template, search) + self.bias, template, search
+
+
+def labels(offsets: Tensor, cells: int, *, radius_px: float = 16.0) -> Tensor:
+    """+1 where a cell of the response lies within the radius of the target, -1 elsewhere (eq. 4).
+
+    Args:
+        offsets: (B, 2), x and y of the target relative to the centre of the search patch, patch pixels.
+        cells: side of the response.
+        radius_px: in patch pixels; 16 covers 13 cells of stride 8 around a centred target.
+
+    Returns:
+        (B, cells, cells). The cell nearest the target is +1 even when none lies within the radius.
+    """
+    grid = (torch.arange(cells, device=offsets.device) - (cells - 1) / 2) * TOTAL_STRIDE_PX
+    distance = torch.hypot(grid[None, None, :] - offsets[:, 0, None, None], grid[None, :, None] - offsets[:, 1, None, None])
+    nearest = distance <= distance.amin((1, 2), keepdim=True)
+    return torch.where((distance <= radius_px) | nearest, 1.0, -1.0)
+
+
+def balanced_logistic_loss(responses: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the batch of the logistic loss with half the weight on positive and half on negative cells (eq. 1-2).
+
+    log(1 + exp(-y v)) overflows for large -y v; softplus is the same function in a form that does not.
+
+    Args:
+        responses: (B, H, W), any float type; computed in float32.
+        targets: (B, H, W), +1 or -1.
+    """
+    losses = F.softplus(-targets * responses.float())
+    positive = (targets > 0).float()
+    negative = 1 - positive
+    weights = 0.5 * positive / positive.sum((1, 2), keepdim=True) + 0.5 * negative / negative.sum((1, 2), keepdim=True).clamp_min(1)
+    return (weights * losses).sum((1, 2)).mean()
+
+
+def peak_is_positive(responses: Tensor, targets: Tensor) -> Tensor:
+    """Share of the batch whose highest cell carries a positive label, in [0, 1]."""
+    peaks = responses.flatten(1).argmax(1, keepdim=True)
+    return (targets.flatten(1).gather(1, peaks) > 0).float().mean()

@@ -1,0 +1,95 @@
+"""Settings: from TOML and the command line to a frozen dataclass, strictly.
+
+Order of strength: the dataclass' own defaults (the paper's) < TOML < `key=value` given on the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from siamtrack.errors import SettingsError, nearest
+
+T = TypeVar("T")
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
+    """An instance of the frozen dataclass `cls` with these values, the others at their defaults.
+
+    Args:
+        cls: a dataclass whose fields are bool, int, float, str, tuples of them, optional ones, or such dataclasses.
+        values: field name to value, as TOML gives them; int is taken for float, a list for a tuple.
+        where: what the values came from, for error messages ("recipes/siamfc.toml", "--set").
+
+    Raises:
+        SettingsError: an unknown key (with the nearest known one), a value of another type, a missing key without
+            default, or a value that the dataclass itself refuses.
+    """
+    types = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            raise SettingsError(f"Unknown setting '{key}' in {where}. {nearest(key, fields)}")
+    required = {n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING}
+    if missing := sorted(required - set(values)):
+        raise SettingsError(f"Missing setting in {where}: {', '.join(missing)}.")
+    return cls(**{key: _typed(value, types[key], f"'{key}' in {where}") for key, value in values.items()})
+
+
+def with_overrides(settings: T, overrides: Sequence[str]) -> T:
+    """A copy of `settings` with "key=value" texts applied, values written as in TOML (quotes may be left out).
+
+    Raises:
+        SettingsError: as for `from_mapping`, or a text without "=".
+    """
+    values: dict[str, Any] = {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"'{text}' is no setting; expected key=value, for example window_influence=0.25.")
+        values[key.strip()] = _toml_value(value.strip())
+    current = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    return from_mapping(type(settings), current | values, where="--set")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        SettingsError: the file is missing or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"The settings file '{path}' cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file '{path}' is no valid TOML: {error}.") from None
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _typed(value: Any, expected: Any, name: str) -> Any:
+    """`value` as the annotation `expected` wants it, without guessing."""
+    options = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
+    for option in options:
+        if dataclasses.is_dataclass(option) and isinstance(option, type) and isinstance(value, Mapping):
+            return from_mapping(option, value, where=name)
+        if option is type(None) and value is None:
+            return None
+        if get_origin(option) is tuple and isinstance(value, list | tuple):
+            return tuple(_typed(item, get_args(option)[0], name) for item in value)
+        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if type(value) is option:
+            return value
+    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    raise SettingsError(f"The setting {name} is {value!r}; expected {wanted}.")

@@ -1,0 +1,75 @@
+"""Changes of light and of image quality, each a pure function of a picture and a random generator."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from siamtrack.image import Image
+
+
+def random_light(image: Image, rng: np.random.Generator, strength: float) -> Image:
+    """Gain and offset a channel: exposure, contrast and colour of the light, as one look-up table a channel."""
+    levels = np.arange(256, dtype=np.float32) / 255
+    contrast = np.exp(rng.normal(0, 0.2 * strength))
+    gamma = np.exp(rng.normal(0, 0.2 * strength))
+    brightness = rng.normal(0, 0.07 * strength)
+    tint = rng.normal(1, 0.06 * strength, 3)
+    curve = np.clip((levels**gamma - 0.5) * contrast + 0.5 + brightness, 0, 1)
+    table = np.clip(curve[:, None] * tint * 255, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(image, table[None]), np.uint8)
+
+
+def grey(image: Image) -> Image:
+    """The picture without colour, still three channels."""
+    return np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def random_blur(image: Image, rng: np.random.Generator) -> Image:
+    """Out of focus, or moving in some direction."""
+    if rng.random() < 0.5:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 2.5))), np.uint8)
+    length = int(rng.integers(3, 16))
+    angle = rng.uniform(0, np.pi)
+    kernel = np.zeros((length, length), np.float32)
+    middle = (length - 1) / 2
+    reach = np.array([np.cos(angle), np.sin(angle)]) * middle
+    start, end = (tuple(int(v) for v in np.round(middle + sign * reach)) for sign in (-1, 1))
+    cv2.line(kernel, start, end, 1.0)
+    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
+
+
+def random_low_resolution(image: Image, rng: np.random.Generator) -> Image:
+    """As if the target had been small in its frame: down and up again."""
+    size = image.shape[1], image.shape[0]
+    factor = rng.uniform(1.5, 5)
+    small = cv2.resize(image, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def random_noise(image: Image, rng: np.random.Generator) -> Image:
+    """Gaussian noise of a random strength; drawn for one channel where it is to be grey."""
+    sigma = rng.uniform(2, 14)
+    channels = 3 if rng.random() < 0.5 else 1
+    noise = rng.standard_normal((*image.shape[:2], channels), np.float32) * np.float32(sigma)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+def random_compression(image: Image, rng: np.random.Generator) -> Image:
+    """JPEG of a random quality."""
+    _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 70))])
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
+
+
+def random_quality(image: Image, rng: np.random.Generator) -> Image:
+    """Some of: another light, low resolution, blur, noise, compression."""
+    image = random_light(image, rng, 1.0 if rng.random() < 0.7 else 0.3)
+    if rng.random() < 0.25:
+        image = random_low_resolution(image, rng)
+    elif rng.random() < 0.25:
+        image = random_blur(image, rng)
+    if rng.random() < 0.15:
+        image = random_noise(image, rng)
+    if rng.random() < 0.1:
+        image = random_compression(image, rng)
+    return image
