@@ -21,7 +21,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     """An instance of the frozen dataclass `cls` with these values, the others at their defaults.
 
     Args:
-        cls: a dataclass whose fields are bool, int, float, str, tuples of them, optional ones, or such dataclasses.
+        cls: a dataclass whose fields are bool, int, float, str, tuples or dicts of them, optional ones, or such dataclasses.
         values: field name to value, as TOML gives them; int is taken for float, a list for a tuple.
         where: what the values came from, for error messages ("recipes/siamfc.toml", "--set").
 
@@ -43,17 +43,24 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
 def with_overrides(settings: T, overrides: Sequence[str]) -> T:
     """A copy of `settings` with "key=value" texts applied, values written as in TOML (quotes may be left out).
 
+    A setting of a settings class inside this one is "outer.inner=value".
+
     Raises:
         SettingsError: as for `from_mapping`, or a text without "=".
     """
-    values: dict[str, Any] = {}
+    values = dataclasses.asdict(settings)  # type: ignore[call-overload]
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:
             raise SettingsError(f"'{text}' is no setting; expected key=value, for example window_influence=0.25.")
-        values[key.strip()] = _toml_value(value.strip())
-    current = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
-    return from_mapping(type(settings), current | values, where="--set")
+        *outer, name = key.strip().split(".")
+        inside = values
+        for part in outer:
+            if not isinstance(inside.get(part), dict):
+                raise SettingsError(f"Unknown setting '{key}' in --set. {nearest(part, inside)}")
+            inside = inside[part]
+        inside[name] = _toml_value(value.strip())
+    return from_mapping(type(settings), values, where="--set")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -85,6 +92,10 @@ def _typed(value: Any, expected: Any, name: str) -> Any:
             return from_mapping(option, value, where=name)
         if option is type(None) and value is None:
             return None
+        if get_origin(option) is dict and isinstance(value, dict):
+            return {key: _typed(item, get_args(option)[1], f"{name}.{key}") for key, item in value.items()}
+        if option is Any:
+            return value
         if get_origin(option) is tuple and isinstance(value, list | tuple):
             return tuple(_typed(item, get_args(option)[0], name) for item in value)
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):

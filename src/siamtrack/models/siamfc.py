@@ -12,15 +12,21 @@ Differences between paper, official code (bertinetto/siamese-fc) and this code:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from siamtrack.errors import SettingsError
+from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX, AlexNet
+from siamtrack.layers.folding import fold_batch_norm
 from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
+from siamtrack.settings import from_mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,3 +129,19 @@ def peak_is_positive(responses: Tensor, targets: Tensor) -> Tensor:
     """Share of the batch whose highest cell carries a positive label, in [0, 1]."""
     peaks = responses.flatten(1).argmax(1, keepdim=True)
     return (targets.flatten(1).gather(1, peaks) > 0).float().mean()
+
+
+def read_folded(path: Path, settings: Mapping[str, Any]) -> SiamFC:
+    """The network of a model folder, for inference: its weights hold convolutions with batch norm folded in.
+
+    Raises:
+        SettingsError: an unknown setting of the network.
+        WeightsError: the file does not hold exactly the folded parameters.
+    """
+    network = fold_batch_norm(SiamFC(from_mapping(SiamFCNetworkSettings, settings, where="[network] of model.toml")))
+    weights = {name: value.float() for name, value in load_file(path).items()}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise WeightsError(f"'{path}' does not fit the network: {error}") from None
+    return network

@@ -1,0 +1,79 @@
+"""Success AUC and precision of models over annotated sequences, one pass, in one run.
+
+    python benchmarks/accuracy.py SEQUENCES [--model NAME_OR_FOLDER ...] [--precision auto] [--opencv CSRT ...]
+
+SEQUENCES holds NAME/groundtruth.txt and NAME/img/*.jpg. OpenCV's CSRT, KCF and so on need opencv-contrib-python-headless
+in place of opencv-python-headless.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from siamtrack.box import Box, Boxes
+from siamtrack.datasets.folders import Sequence, find_sequences
+from siamtrack.library import open_model
+from siamtrack.metrics.ope import precision, success_auc
+from siamtrack.tracking import track
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequences", type=Path)
+    parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--runtime", default="openvino")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--opencv", action="append", default=[], help="a tracker class of OpenCV, for example CSRT")
+    arguments = parser.parse_args()
+    sequences = find_sequences(arguments.sequences)
+    names = [*arguments.model, *(f"OpenCV {name}" for name in arguments.opencv)]
+    table: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    seconds = dict.fromkeys(names, 0.0)
+    trackers = {
+        name: open_model(name, runtime=arguments.runtime, precision=arguments.precision, overrides=arguments.overrides)
+        for name in arguments.model
+    }
+    for sequence in sequences:
+        for name in names:
+            started = time.perf_counter()
+            if name in trackers:
+                boxes = np.array([s.predictions[0].box for s in track(trackers[name], sequence.frames(), [sequence.first_box])])
+            else:
+                boxes = np.array(list(_opencv(name.removeprefix("OpenCV "), sequence)))
+            seconds[name] += time.perf_counter() - started
+            table[name].append(_scores(boxes, sequence))
+        print(f"{sequence.name:28}" + "".join(f"  {table[n][-1][0]:.3f} {table[n][-1][1]:.3f}" for n in names), flush=True)
+    frames = sum(len(s.boxes) for s in sequences)
+    print()
+    for name in names:
+        auc, at_20 = np.mean(table[name], 0)
+        print(f"{name:28}  AUC {auc:.3f}  precision {at_20:.3f}  {frames / seconds[name]:.0f} frames/s with reading")
+
+
+def _scores(boxes: Boxes, sequence: Sequence) -> tuple[float, float]:
+    truth = sequence.boxes[: len(boxes)]
+    return success_auc(boxes, truth), precision(boxes, truth)
+
+
+def _opencv(name: str, sequence: Sequence) -> Iterator[Box]:
+    tracker = getattr(cv2, f"Tracker{name}_create")()
+    box = sequence.first_box
+    for number, frame in enumerate(sequence.frames()):
+        image = np.ascontiguousarray(frame.image[:, :, ::-1])
+        if number == 0:
+            tracker.init(image, tuple(round(v) for v in box))
+        else:
+            found, answer = tracker.update(image)
+            box = Box(*map(float, answer)) if found else box
+        yield box
+
+
+if __name__ == "__main__":
+    main()

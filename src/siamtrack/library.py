@@ -1,0 +1,139 @@
+"""Opening a model by name or by folder. The one place that imports by name: the folder `trackers/` is the registry."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from siamtrack.errors import MissingExtraError, ModelError, SettingsError, nearest
+from siamtrack.model_folder import INT8_SEARCH_GRAPH, SEARCH_GRAPH, TEMPLATE_GRAPH, WEIGHTS, ModelFolder, read_model_folder
+from siamtrack.settings import from_mapping, with_overrides
+from siamtrack.tracking import Network, Tracker
+
+DEFAULT_MODEL = "siamfc"
+RUNTIMES = ("openvino", "onnx", "torch")
+EMBEDDED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelName:
+    """A name that `open_model` knows: an embedded folder, and settings that differ from those in it."""
+
+    name: str
+    folder: Path
+    preset: Mapping[str, Any]
+
+
+def model_names() -> dict[str, ModelName]:
+    """Every name that can be opened, with the embedded model behind it."""
+    names: dict[str, ModelName] = {}
+    for folder in sorted(path.parent for path in EMBEDDED.glob("*/model.toml")):
+        names[folder.name] = ModelName(name=folder.name, folder=folder, preset={})
+        for preset, values in getattr(_tracker_module(folder.name), "PRESETS", {}).items():
+            names.setdefault(preset, ModelName(name=preset, folder=folder, preset=values))
+    return names
+
+
+def open_model(
+    name: str | Path = DEFAULT_MODEL,
+    *,
+    runtime: str = "openvino",
+    precision: str = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Tracker[Any]:
+    """A tracker, ready to run.
+
+    Args:
+        name: of an embedded model (see `siamtrack models`), or a model folder.
+        runtime: who computes the network: "openvino", "onnx" or "torch".
+        precision: "auto", or one that the runtime knows: "float32", "bfloat16", "float16", "int8".
+        device: of the torch runtime.
+        threads: at most so many for the openvino and onnx runtimes; None: all.
+        overrides: settings of the procedure as "key=value" texts.
+
+    Raises:
+        ModelError: no such model, or a model folder that is incomplete or altered.
+        SettingsError: an unknown runtime, precision or setting, or an impossible value.
+        MissingExtraError: the runtime's package is not installed.
+    """
+    folder, preset = _find(name)
+    module = _tracker_module(folder.description.tracker)
+    settings = from_mapping(module.SETTINGS, folder.description.settings, where=str(folder.path / "model.toml"))
+    settings = with_overrides(replace(settings, **preset), overrides)
+    network = open_network(folder, runtime=runtime, precision=precision, device=device, threads=threads)
+    tracker: Tracker[Any] = module.TRACKER(network, settings)
+    return tracker
+
+
+def open_network(
+    folder: ModelFolder, *, runtime: str = "openvino", precision: str = "auto", device: str = "cpu", threads: int | None = None
+) -> Network:
+    """The network of a model folder on a runtime; arguments and errors as for `open_model`."""
+    if runtime not in RUNTIMES:
+        raise SettingsError(f"Unknown runtime '{runtime}'. {nearest(runtime, RUNTIMES)}")
+    if runtime != "torch" and device != "cpu":
+        raise SettingsError(f"The {runtime} runtime computes on the CPU; the device '{device}' needs --runtime torch.")
+    module = _runtime_module(runtime)
+    if precision not in module.PRECISIONS:
+        raise SettingsError(f"The {runtime} runtime has no precision '{precision}'. {nearest(precision, module.PRECISIONS)}")
+    if runtime == "torch":
+        network: Network = module.TorchNetwork(_torch_module(folder), device=device, precision=precision)
+        return network
+    if precision == "int8" and not folder.has_int8:
+        raise ModelError(f"The model '{folder.path}' has no int8 graph; make one with: siamtrack export ... --int8 CLIPS")
+    search = folder.path / (INT8_SEARCH_GRAPH if precision == "int8" else SEARCH_GRAPH)
+    if runtime == "openvino":
+        network = module.OpenVINONetwork(folder.path / TEMPLATE_GRAPH, search, precision=precision, threads=threads)
+    else:
+        network = module.ONNXNetwork(folder.path / TEMPLATE_GRAPH, search, threads=threads)
+    return network
+
+
+def settings_of(name: str | Path) -> dict[str, Any]:
+    """Every setting of the tracking procedure that `open_model(name)` would use."""
+    folder, preset = _find(name)
+    module = _tracker_module(folder.description.tracker)
+    settings = from_mapping(module.SETTINGS, folder.description.settings, where=str(folder.path / "model.toml"))
+    return asdict(replace(settings, **preset))
+
+
+def _find(name: str | Path) -> tuple[ModelFolder, Mapping[str, Any]]:
+    names = model_names()
+    if isinstance(name, str) and name in names:
+        return read_model_folder(names[name].folder), names[name].preset
+    if Path(name).is_dir():
+        return read_model_folder(Path(name)), {}
+    raise ModelError(f"There is no model and no model folder '{name}'. {nearest(str(name), names)}")
+
+
+def _tracker_module(tracker: str) -> Any:
+    path = Path(__file__).parent / "trackers" / f"{tracker}.py"
+    if not tracker.isidentifier() or not path.is_file():
+        known = (p.stem for p in path.parent.glob("[a-z]*.py"))
+        raise ModelError(f"This version of siamtrack has no tracking procedure '{tracker}'. {nearest(tracker, known)}")
+    return importlib.import_module(f"siamtrack.trackers.{tracker}")
+
+
+def _runtime_module(runtime: str) -> Any:
+    if runtime == "torch":
+        _require_torch("The torch runtime")
+    return importlib.import_module(f"siamtrack.runtimes.{runtime}")
+
+
+def _torch_module(folder: ModelFolder) -> Any:
+    """The network as a PyTorch module with the folder's weights."""
+    model = importlib.import_module(f"siamtrack.models.{folder.description.tracker}")
+    return model.read_folded(folder.path / WEIGHTS, folder.description.network)
+
+
+def _require_torch(purpose: str) -> None:
+    for package in ("torch", "safetensors"):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise MissingExtraError(package, extra="train", purpose=purpose) from None

@@ -1,0 +1,48 @@
+"""PyTorch: the network as it was trained, on any device and in any type it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+
+class TorchNetwork:
+    """Computes a network module; see `siamtrack.tracking.Network`.
+
+    Args:
+        module: with `embed(pixels)` and `match(templates, pixels)`, pixels (B, 3, S, S) RGB 0..255.
+        device: as PyTorch names it: "cpu", "cuda", "cuda:1", "mps".
+        precision: "auto" is float32; other types are computed by autocast.
+    """
+
+    def __init__(self, module: Any, *, device: str = "cpu", precision: str = "auto") -> None:
+        self._device = torch.device(device)
+        self._module = module.to(self._device).eval()
+        self._dtype = torch.float32 if precision == "auto" else getattr(torch, precision)
+        self.description = f"PyTorch {torch.__version__}, {device}, {str(self._dtype).removeprefix('torch.')}"
+
+    def embed(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `siamtrack.tracking.Network.embed`."""
+        with torch.inference_mode(), self._autocast():
+            return self._numpy(self._module.embed(self._pixels(patches)))
+
+    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `siamtrack.tracking.Network.match`."""
+        pixels = self._pixels(patches.reshape(-1, *patches.shape[2:]))
+        with torch.inference_mode(), self._autocast():
+            return self._numpy(self._module.match(torch.from_numpy(templates).to(self._device), pixels))
+
+    def _pixels(self, patches: NDArray[np.uint8]) -> torch.Tensor:
+        return torch.from_numpy(patches).to(self._device).permute(0, 3, 1, 2).float()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)
+
+    @staticmethod
+    def _numpy(values: torch.Tensor) -> NDArray[np.float32]:
+        return values.float().cpu().numpy()
