@@ -63,7 +63,9 @@ class Box(NamedTuple):
         try:
             x, y, w, h = (float(part) for part in text.split(","))
         except ValueError:
-            raise BoxError(f"The box '{text}' is not four numbers; expected X,Y,W,H in pixels, for example 120,80,64,48.") from None
+            raise BoxError(
+                f"The box '{text}' is not four numbers; expected X,Y,W,H in pixels, for example 120,80,64,48."
+            ) from None
         return cls(x, y, w, h)
 
     def clipped(self, width: float, height: float) -> Box:

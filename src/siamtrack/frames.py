@@ -82,9 +82,13 @@ class FrameReader(ABC):
         if first is None or self._running is None:
             self.close()
             self._running = self._frames()
-        else:
-            yield first
-        yield from self._running
+        running = self._running
+        try:
+            if first is not None:
+                yield first
+            yield from running
+        finally:  # also when the loop is left early
+            running.close()
 
     def __enter__(self) -> Self:
         return self
@@ -363,7 +367,8 @@ class _Stream:
         self._seen_key = False
         self._span: list[int] = []  # first and last instant of the packets so far, time base
         self._zero: int | None = None  # time stamp of the first picture
-        self._turn = _TAGGED_TURNS.get(self.stream.metadata.get("rotate", ""))
+        self._tags = {name.upper(): value for name, value in self.stream.metadata.items()}
+        self._turn = _TAGGED_TURNS.get(self._tags.get("ROTATE", ""))
         self._to_rgb = av.video.reformatter.VideoReformatter()
 
     def _pick(self) -> av.VideoStream:
@@ -494,7 +499,7 @@ class _Stream:
         """How long the video stream says it is; 0 where nothing is said about it alone."""
         if self.stream.duration is not None and self.stream.time_base is not None:
             return float(self.stream.duration * self.stream.time_base)
-        tag = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", self.stream.metadata.get("DURATION", ""))  # Matroska
+        tag = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", self._tags.get("DURATION", ""))  # Matroska
         if tag:
             return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
         return (self.container.duration or 0) / av.time_base if len(self.container.streams) == 1 else 0.0

@@ -48,6 +48,10 @@ def _as_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if np.issubdtype(array.dtype, np.floating):
         if not (array.min() >= 0 and array.max() <= 1):  # also catches NaN
-            raise ImageError("A floating-point image has values outside [0, 1] or NaN; scale it to [0, 1] or convert it to uint8.")
+            raise ImageError(
+                "A floating-point image has values outside [0, 1] or NaN; scale it to [0, 1] or convert it to uint8."
+            )
         return (array * 255 + 0.5).astype(np.uint8)
-    raise ImageError(f"An image of type {array.dtype} cannot be read; expected uint8, uint16, bool or floating point in [0, 1].")
+    raise ImageError(
+        f"An image of type {array.dtype} cannot be read; expected uint8, uint16, bool or floating point in [0, 1]."
+    )

@@ -1,10 +1,10 @@
 """A model as a folder that every runtime can run.
 
-    model.toml           what it is, every setting, the hash of every other file, licence and model card
-    weights.safetensors  the parameters, once: the graphs refer into this file
-    template.onnx        patches (N, T, T, 3) uint8 -> templates (N, C, h, w)
-    search.onnx          templates, patches (N, S, X, X, 3) uint8 -> responses (N, S, R, R)
-    search_int8.onnx     the same, quantised (only where `siamtrack export --int8` made it)
+model.toml           what it is, every setting, the hash of every other file, licence and model card
+weights.safetensors  the parameters, once: the graphs refer into this file
+template.onnx        patches (N, T, T, 3) uint8 -> templates (N, C, h, w)
+search.onnx          templates, patches (N, S, X, X, 3) uint8 -> responses (N, S, R, R)
+search_int8.onnx     the same, quantised (only where `siamtrack export --int8` made it)
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def read_model_folder(path: Path) -> ModelFolder:
         ModelError: the folder or a file is missing, a file was altered, or model.toml is of another kind.
     """
     if not (path / DESCRIPTION).is_file():
-        raise ModelError(f"'{path}' is no model folder: it has no {DESCRIPTION}. 'siamtrack export' and 'siamtrack convert' make one.")
+        raise ModelError(
+            f"'{path}' is no model folder: it has no {DESCRIPTION}. 'siamtrack export' and 'siamtrack convert' make one."
+        )
     try:
         description = from_mapping(Description, read_toml(path / DESCRIPTION), where=str(path / DESCRIPTION))
     except SettingsError as error:
@@ -89,4 +91,6 @@ def _check_file(path: Path, expected: str | None) -> None:
     if not path.is_file():
         raise ModelError(f"The model file '{path}' is missing. {again}")
     if (found := hash_of(path)) != expected:
-        raise ModelError(f"The model file '{path}' was altered: its SHA-256 is {found[:12]}..., expected {expected[:12]}... {again}")
+        raise ModelError(
+            f"The model file '{path}' was altered: its SHA-256 is {found[:12]}..., expected {expected[:12]}... {again}"
+        )

@@ -24,7 +24,7 @@ from siamtrack.image import Image, as_image
 _DEFAULT_FPS = 25.0
 _TICKS = 60000  # a second; 24, 25, 30, 30000/1001, 50 and 60 frames divide it, and MPEG-4 allows no more than 65535
 _H264 = ("libx264", {"preset": "veryfast", "crf": "20"})
-_MPEG4 = ("mpeg4", {"qscale": "3"})
+_MPEG4 = ("mpeg4", {"flags": "+qscale", "global_quality": str(3 * 118)})  # quantiser 3, in FFmpeg's lambda units
 _VP9 = ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"})
 _VP8 = ("libvpx", {"crf": "10", "b": "4M", "deadline": "realtime", "cpu-used": "8"})
 _CODECS = {".mp4": (_H264, _MPEG4), ".mkv": (_H264, _MPEG4), ".webm": (_VP9, _VP8), ".avi": (_MPEG4,)}  # the best one first
@@ -101,8 +101,7 @@ class VideoWriter:
     def _begin(self, *, width: int, height: int) -> tuple[av.container.OutputContainer, av.VideoStream]:
         options = {"movflags": "+faststart"} if self._part.suffix == ".mp4" else {}
         output = av.open(str(self._part.resolve()), "w", options=options)
-        rate = Fraction(self._fps).limit_denominator(1001)
-        stream = output.add_stream(self._codec, rate=rate, options=self._options)
+        stream = output.add_stream(self._codec, rate=_rate(self._fps), options=self._options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = self._clock.base
@@ -171,11 +170,15 @@ def _encoder(path: Path) -> tuple[str, dict[str, str]]:
     )
 
 
+def _rate(fps: float) -> Fraction:
+    return Fraction(fps).limit_denominator(min(1001, int(65535 / fps) or 1))  # 1001 for NTSC, 65535 for MPEG-4
+
+
 class _Clock:
     """Turns times in seconds into time stamps that always grow."""
 
     def __init__(self, fps: float, *, regular: bool) -> None:
-        self.base = 1 / Fraction(fps).limit_denominator(1001) if regular else Fraction(1, _TICKS)
+        self.base = 1 / _rate(fps) if regular else Fraction(1, _TICKS)
         self._step = 1 / fps
         self._shown = 0.0  # seconds in the video at which the last picture is shown
         self._asked: float | None = None  # the time that was given for it

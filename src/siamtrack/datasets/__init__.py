@@ -1,0 +1,1 @@
+"""Annotated sequences on disk, one file a layout."""

@@ -1,4 +1,4 @@
-"""Annotated sequences in plain folders: NAME/groundtruth.txt (x,y,w,h a line, 0-based) and NAME/img/*.jpg, or frames in NAME."""
+"""Annotated sequences in plain folders: NAME/groundtruth.txt (x,y,w,h a line, 0-based), frames in NAME/img or in NAME."""
 
 from __future__ import annotations
 

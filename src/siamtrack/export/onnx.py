@@ -111,12 +111,14 @@ def check_runtimes(network: Any, folder: Path) -> None:
         responses = torch.from_numpy(other.match(other.embed(patches[0].numpy()), searches.numpy()))
         error = float((responses - expected).abs().max() / expected.abs().max())
         if not error < RUNTIME_ERROR:
-            raise ModelError(f"The {runtime} runtime differs from PyTorch by {error:.1e} of the largest response; nothing was exported.")
+            raise ModelError(
+                f"The {runtime} runtime differs from PyTorch by {error:.1e} of the largest response; nothing was exported."
+            )
 
 
 def _write_weights(network: nn.Module, path: Path) -> Any:
     """Stores the folded parameters; returns the folded network with exactly the values that were stored."""
-    folded = fold_batch_norm(network)  # type: ignore[arg-type]
+    folded = fold_batch_norm(network)
     stored = {name: _stored(value.detach().contiguous()) for name, value in folded.state_dict().items()}
     folded.load_state_dict({name: value.float() for name, value in stored.items()})
     save_file(stored, path)
@@ -195,7 +197,7 @@ def _share_weights(model: onnx.ModelProto, weights: Path) -> None:
 
 
 def _safetensors_index(path: Path) -> tuple[dict[str, Any], int]:
-    """Names, types and places of the tensors in a safetensors file, and where its data begin (format: 8 bytes of length, JSON)."""
+    """Names, types and places of the tensors in a safetensors file, and where its data begin (8 bytes of length, then JSON)."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         return json.loads(file.read(length)), 8 + length

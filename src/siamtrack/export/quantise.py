@@ -69,7 +69,9 @@ def quantise(folder: Path, clips: Sequence[Clip]) -> Cost:
     write_description(folder, description)
     runs = {precision: [_boxes(folder, precision, clip) for clip in held_out] for precision in ("auto", "int8")}
     truths = [clip.boxes[:FRAMES_A_CLIP] for clip in held_out]
-    auc = {name: float(np.mean([success_auc(b, t) for b, t in zip(boxes, truths, strict=True)])) for name, boxes in runs.items()}
+    auc = {
+        name: float(np.mean([success_auc(b, t) for b, t in zip(boxes, truths, strict=True)])) for name, boxes in runs.items()
+    }
     agreement = float(np.mean([iou(a, b).mean() for a, b in zip(runs["auto"], runs["int8"], strict=True)]))
     cost = Cost(
         clips=[clip.name for clip in held_out],
@@ -113,8 +115,8 @@ def _calibration(folder: Path, clips: Sequence[Clip]) -> list[dict[str, NDArray[
     for clip in clips:
         recorder = _Recorder(tracker.network)
         list(track(type(tracker)(recorder, tracker.settings), islice(clip.frames(), FRAMES_A_CLIP), [clip.first_box]))
-        places = np.unique(np.linspace(0, len(recorder.calls) - 1, share).astype(int)) if recorder.calls else []
-        kept.extend(recorder.calls[i] for i in places)
+        count = len(recorder.calls)
+        kept.extend(recorder.calls[i] for i in sorted({round(p) for p in np.linspace(0, count - 1, share)} if count else ()))
     if not kept:
         raise DataError("The clips have only one frame each; int8 is calibrated on the frames after the first.")
     return kept
@@ -156,4 +158,3 @@ def _with_float_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         model.graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
         model.graph.node.remove(node)
     return model
-

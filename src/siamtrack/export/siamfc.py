@@ -27,11 +27,18 @@ def export_siamfc(checkpoint: Path, folder: Path, *, licence: str, card: str, ov
     """
     if checkpoint.is_dir():
         if not (checkpoint / RUN_WEIGHTS).is_file():
-            raise WeightsError(f"The run '{checkpoint}' has no {RUN_WEIGHTS}: it is not finished. Let 'siamtrack train' go on with it.")
+            raise WeightsError(
+                f"The run '{checkpoint}' has no {RUN_WEIGHTS}: it is not finished. Let 'siamtrack train' go on with it."
+            )
         checkpoint = checkpoint / RUN_WEIGHTS
     network = read_checkpoint(checkpoint)
     settings = with_overrides(SiamFCSettings(), overrides)
     description = Description(
-        name=folder.name, tracker="siamfc", licence=licence, card=card, network=asdict(network.settings), settings=asdict(settings)
+        name=folder.name,
+        tracker="siamfc",
+        licence=licence,
+        card=card,
+        network=asdict(network.settings),
+        settings=asdict(settings),
     )
     export_model(network, folder, description)

@@ -1,0 +1,1 @@
+"""How well boxes match the truth: pure functions of arrays."""

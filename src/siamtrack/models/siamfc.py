@@ -70,7 +70,8 @@ class SiamFC(nn.Module):
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 3, S, S), RGB, 0..255 -> features (B, 256, f, f): f = 6 for 127 px, 22 for 255 px."""
-        return self.backbone(pixels)
+        features: Tensor = self.backbone(pixels)
+        return features
 
     def match(self, templates: Tensor, pixels: Tensor) -> Tensor:
         """Templates (N, 256, 6, 6) and search pixels (N * S, 3, 255, 255), S per target -> responses (N, S, 17, 17)."""
@@ -121,8 +122,8 @@ def balanced_logistic_loss(responses: Tensor, targets: Tensor) -> Tensor:
     losses = F.softplus(-targets * responses.float())
     positive = (targets > 0).float()
     negative = 1 - positive
-    weights = 0.5 * positive / positive.sum((1, 2), keepdim=True) + 0.5 * negative / negative.sum((1, 2), keepdim=True).clamp_min(1)
-    return (weights * losses).sum((1, 2)).mean()
+    shares = positive / positive.sum((1, 2), keepdim=True) + negative / negative.sum((1, 2), keepdim=True).clamp_min(1)
+    return (0.5 * shares * losses).sum((1, 2)).mean()
 
 
 def peak_is_positive(responses: Tensor, targets: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ class OpenVINONetwork:
         threads: at most so many; None: all that OpenVINO finds.
     """
 
-    def __init__(self, template_graph: Path, search_graph: Path, *, precision: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, template_graph: Path, search_graph: Path, *, precision: str = "auto", threads: int | None = None
+    ) -> None:
         import openvino
 
         core = openvino.Core()
@@ -36,7 +38,9 @@ class OpenVINONetwork:
         self._embed = core.compile_model(str(template_graph), "CPU", options)
         self._match = core.compile_model(str(search_graph), "CPU", options)
         chosen = self._match.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self.description = f"OpenVINO {openvino.__version__.split('-')[0]}, {'int8 and ' if precision == 'int8' else ''}{chosen}"
+        self.description = (
+            f"OpenVINO {openvino.__version__.split('-')[0]}, {'int8 and ' if precision == 'int8' else ''}{chosen}"
+        )
 
     def embed(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `siamtrack.tracking.Network.embed`."""

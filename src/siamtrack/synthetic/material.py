@@ -114,7 +114,9 @@ def find_material(folders: Sequence[Path]) -> Material:
                 stills.extend(found[0])
                 cutouts.extend(found[1])
     if not stills:
-        raise DataError(f"No still images in {', '.join(map(str, folders))}; expected files ending in {', '.join(sorted(IMAGE_ENDINGS))}.")
+        raise DataError(
+            f"No still images in {', '.join(map(str, folders))}; expected files ending in {', '.join(sorted(IMAGE_ENDINGS))}."
+        )
     return Material(tuple(stills), tuple(cutouts), tuple(tracks))
 
 

@@ -26,6 +26,9 @@ Matrix = NDArray[np.float64]
 """(3, 3) map from the pixels of one picture to those of another, in continuous coordinates (pixel i covers [i, i + 1))."""
 
 
+CENTERED = np.zeros(2, np.float32)
+
+
 class Pair(NamedTuple):
     """A template, a search patch that shows the same target, and where it is there."""
 
@@ -55,7 +58,9 @@ class PairSettings:
     def __post_init__(self) -> None:
         shares = self.warp_share, self.paste_share, self.track_share
         if min(shares) < 0 or sum(shares) <= 0:
-            raise SettingsError(f"The shares of the three kinds of pairs are {shares}; expected none below 0 and a sum above 0.")
+            raise SettingsError(
+                f"The shares of the three kinds of pairs are {shares}; expected none below 0 and a sum above 0."
+            )
 
 
 class PairSource:
@@ -88,10 +93,8 @@ class PairSource:
     def _warped(self, rng: np.random.Generator) -> Pair:
         still = self.material.stills[rng.integers(len(self.material.stills))]
         picture = still.read()
-        if still.boxes and rng.random() < 0.8:
-            box = still.boxes[rng.integers(len(still.boxes))]
-        else:
-            box = _random_box(picture, rng)
+        known = still.boxes and rng.random() < 0.8
+        box = still.boxes[rng.integers(len(still.boxes))] if known else _random_box(picture, rng)
         pair = self._views(rng, picture, picture, box, box, strength=1.0)
         if self.material.cutouts and rng.random() < 0.25:  # something new has come into the picture, beside the target
             self._paste_distractors(rng, pair.search, pair.offset, count=1)
@@ -111,7 +114,7 @@ class PairSource:
         s = self.settings
         offset = _random_offset(rng, s.max_shift)
         template_map = _crop_map(first_box, s.template_size, s.template_size, s.context)
-        template_map = _random_warp(rng, s.template_size, np.zeros(2), 0.25 * strength) @ template_map
+        template_map = _random_warp(rng, s.template_size, CENTERED, 0.25 * strength) @ template_map
         search_map = _crop_map(second_box, s.search_size, s.template_size, s.context)
         search_map = _random_warp(rng, s.search_size, offset, strength) @ search_map
         return Pair(_warp(first, template_map, s.template_size), _warp(second, search_map, s.search_size), offset)
@@ -132,7 +135,8 @@ class PairSource:
         search = _warp(background, behind, s.search_size, mirror=rng.random() < 0.5)
 
         whole = Box(0, 0, cutout.shape[1], cutout.shape[0])
-        still = _random_warp(rng, s.template_size, np.zeros(2), 0.2) @ _crop_map(whole, s.template_size, s.template_size, s.context)
+        still = _crop_map(whole, s.template_size, s.template_size, s.context)
+        still = _random_warp(rng, s.template_size, CENTERED, 0.2) @ still
         moved = _random_warp(rng, s.search_size, offset, 1.3) @ _crop_map(whole, s.search_size, s.template_size, s.context)
         self._paste_distractors(rng, search, offset, count=int(rng.integers(0, 4)), look_alike=cutout)
         _paste(template, cutout, still)
@@ -266,4 +270,4 @@ def _paste(patch: Image, cutout: NDArray[np.uint8], matrix: Matrix) -> None:
 
 def _recoloured(cutout: NDArray[np.uint8], rng: np.random.Generator, strength: float) -> NDArray[np.uint8]:
     rgb = photometric.random_light(np.ascontiguousarray(cutout[:, :, :3]), rng, strength)
-    return np.dstack([rgb, cutout[:, :, 3]])
+    return np.asarray(np.dstack([rgb, cutout[:, :, 3]]), np.uint8)

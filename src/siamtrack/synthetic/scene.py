@@ -109,7 +109,7 @@ def _texture(rng: np.random.Generator, height: int, width: int, *, contrast: flo
         noise = rng.standard_normal((*shape, 1), np.float32) + np.float32(0.35) * rng.standard_normal((*shape, 3), np.float32)
         total += weight * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
     colour = rng.uniform(70, 180, 3)
-    return np.clip(colour + contrast * total / total.std(), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(colour + contrast * total / total.std(), 0, 255), np.uint8)
 
 
 def _sprite(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -121,7 +121,7 @@ def _sprite(rng: np.random.Generator) -> NDArray[np.uint8]:
     y, x = (np.mgrid[:SPRITE_PX, :SPRITE_PX] + 0.5 - SPRITE_PX / 2) / SPRITE_PX
     radius = np.hypot(x / 0.42, y / 0.32)
     alpha = np.clip((1 - radius) * 0.35 * SPRITE_PX + 0.5, 0, 1)
-    return np.dstack([rgb, (255 * alpha).astype(np.uint8)])
+    return np.asarray(np.dstack([rgb, (255 * alpha).astype(np.uint8)]), np.uint8)
 
 
 def _draw(frame: Image, sprite: NDArray[np.uint8], pose: Pose) -> None:

@@ -220,7 +220,7 @@ def _upsampled(response: NDArray[np.float32], factor: int) -> list[NDArray[np.fl
 def _cosine_window(size: int) -> NDArray[np.float32]:
     """(size, size), sums to 1."""
     window = np.outer(np.hanning(size), np.hanning(size))
-    return (window / max(window.sum(), 1e-12)).astype(np.float32)
+    return np.asarray(window / max(window.sum(), 1e-12), np.float32)
 
 
 def _parabola_top(values: NDArray[np.float32], peak: int) -> float:

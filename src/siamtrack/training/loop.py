@@ -69,7 +69,8 @@ class Recipe:
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
         progress = (step - warmup) / max(1, self.steps - warmup)
-        return self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * (1 + math.cos(math.pi * progress)) / 2
+        cosine = (1 + math.cos(math.pi * progress)) / 2
+        return self.final_learning_rate + cosine * (self.learning_rate - self.final_learning_rate)
 
 
 def train(recipe: Recipe, material: Material, run: Path, *, teacher: SiamFC | None = None, workers: int = 1) -> SiamFC:
@@ -85,7 +86,8 @@ def train(recipe: Recipe, material: Material, run: Path, *, teacher: SiamFC | No
     if recipe.teacher_weight and teacher is None:
         raise SettingsError("The recipe has a teacher_weight but no teacher was given; give one or set teacher_weight=0.")
     torch.manual_seed(recipe.seed)
-    network = SiamFC(recipe.network).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network = SiamFC(recipe.network).train()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(recipe, network)
     step = _resume(run, recipe, network, optimizer)
 
@@ -102,7 +104,7 @@ def train(recipe: Recipe, material: Material, run: Path, *, teacher: SiamFC | No
                 torch.save({"batch": tuple(batch), "step": step}, run / "bad_batch.pt")
                 raise TrainingError(f"The loss is {loss.item()} at step {step}; the batch is in '{run / 'bad_batch.pt'}'.")
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
             optimizer.step()
             step += 1
@@ -113,7 +115,8 @@ def train(recipe: Recipe, material: Material, run: Path, *, teacher: SiamFC | No
                 _log(run / "log.csv", {"step": step, "lr": recipe.learning_rate_at(step)} | averages.take() | validation)
                 save_checkpoint(run / RUN_CHECKPOINT, _state(recipe, step, network, optimizer))
     save_weights(run / RUN_WEIGHTS, network)
-    return network.eval()
+    network.eval()
+    return network
 
 
 @torch.no_grad()
@@ -177,7 +180,11 @@ class _Averages:
     """Means since the last line of the log, and pairs a second."""
 
     def __init__(self) -> None:
-        self.take()
+        self.reset()
+
+    def reset(self) -> None:
+        self._loss, self._accuracy, self._steps = 0.0, 0.0, 0
+        self._since = time.perf_counter()
 
     def add(self, loss: float, accuracy: float) -> None:
         self._loss += loss
@@ -189,11 +196,8 @@ class _Averages:
         return f"loss {self._loss / self._steps:.3f}  peak {self._accuracy / self._steps:.2f}  {rate:.0f} pairs/s"
 
     def take(self) -> dict[str, float]:
-        steps = getattr(self, "_steps", 0)
-        taken = {"loss": self._loss / steps, "accuracy": self._accuracy / steps} if steps else {}
-        self._loss = self._accuracy = 0.0
-        self._steps = 0
-        self._since = time.perf_counter()
+        taken = {"loss": self._loss / self._steps, "accuracy": self._accuracy / self._steps}
+        self.reset()
         return taken
 
 
