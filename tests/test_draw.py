@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from siamtrack import draw
 from siamtrack.box import ABSENT, Box
-from siamtrack.draw import PALETTE, SheetCollector, contact_sheet, draw_boxes, pixel_grid, save_image
-from siamtrack.errors import ImageError, OutputError
+from siamtrack.draw import PALETTE, draw_boxes, save_image
+from siamtrack.errors import OutputError
 
 numbers = st.one_of(
     st.floats(-50, 150), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1e-9, 1e300, -1e300, 2.0**31, -(2.0**31)])
@@ -82,10 +82,10 @@ def test_a_box_around_the_frame_and_one_across_its_border():
 def test_labels_stay_inside_the_frame(size, box, monkeypatch):
     written = []
     monkeypatch.setattr(
-        draw, "_write", lambda picture, text, x, baseline, height, colour: written.append((text, x, baseline, height))
+        draw, "write_text", lambda picture, text, x, baseline, height, colour: written.append((text, x, baseline, height))
     )
-    draw._capital_height.cache_clear()
-    monkeypatch.setattr(draw, "_capital_height", lambda height: math.ceil(height))
+    draw.capital_height.cache_clear()
+    monkeypatch.setattr(draw, "capital_height", lambda height: math.ceil(height))
     height, width = size
     draw_boxes(
         grey(*size), [Box(box[0] * width, box[1] * height, box[2] * width, box[3] * height)], labels=["target"], scores=[0.5]
@@ -93,7 +93,7 @@ def test_labels_stay_inside_the_frame(size, box, monkeypatch):
     ((text, x, baseline, letters),) = written
     assert text == "target 0.50"
     assert x >= 0
-    assert x + draw._text_width(text, letters) <= width
+    assert x + draw.text_width(text, letters) <= width
     assert letters <= baseline <= height
 
 
@@ -119,78 +119,6 @@ def test_scores_that_are_missing_are_not_written(monkeypatch):
     assert texts == ["a 0.12", "b", "7.00"]
     with pytest.raises(ValueError, match="zip"):
         draw_boxes(grey(), [box], labels=[])
-
-
-def test_sheet_shows_the_pictures_in_reading_order():
-    tiles = [(f"frame {i}", grey(90, 160, 60 + 30 * i)) for i in range(5)]
-    sheet = contact_sheet(tiles, width=700, columns=2)
-    assert sheet.shape[1] == 700
-    centers = [sheet[100 + (draw._GAP + 187 + 24) * (i // 2), 175 + 350 * (i % 2), 0] for i in range(5)]
-    assert centers == [60, 90, 120, 150, 180]
-    assert tuple(sheet[0, 0]) == draw._GROUND
-
-
-def test_sheet_fits_other_shapes_and_refuses_what_has_no_room():
-    sheet = contact_sheet([("wide", grey(50, 200)), ("high", grey(200, 50))], columns=1, width=300)
-    assert sheet.shape[1] == 300
-    with pytest.raises(ImageError, match="at least one"):
-        contact_sheet([])
-    with pytest.raises(ImageError, match="no room"):
-        contact_sheet([("a", grey())], width=100, columns=9)
-
-
-@pytest.mark.parametrize("tiles", [2, 3, 12])
-def test_collector_keeps_first_and_last_and_spreads_the_rest(tiles, monkeypatch):
-    monkeypatch.setattr(draw, "contact_sheet", lambda chosen, **_: [int(caption) for caption, _ in chosen])
-    for count in (1, 2, 5, 11, 12, 13, 36, 37, 38, 40, 73, 74, 500):
-        collector = SheetCollector(tiles)
-        for i in range(count):
-            collector.add(str(i), grey(4, 4))
-        frames = collector.sheet()
-        assert len(collector._kept) <= 3 * tiles
-        assert len(frames) == min(count, tiles)
-        assert (frames[0], frames[-1]) == (0, count - 1)
-        if count > 3 * tiles:
-            gaps = np.diff(frames)
-            assert gaps.max() <= 2 * gaps.min()
-
-
-def test_collector_copies_and_scales_down():
-    collector = SheetCollector()
-    buffer = grey(960, 1280, 50)
-    collector.add("a", buffer)
-    buffer[:] = 200
-    assert collector._kept[0][2].shape == (360, 480, 3)
-    assert (collector._kept[0][2] == 50).all()
-    assert collector.sheet().shape[1] <= 1600
-    small = grey(60, 80, 50)
-    collector.add("b", small)
-    small[:] = 200
-    assert (collector._kept[1][2] == 50).all()
-    with pytest.raises(ImageError, match="gave none"):
-        SheetCollector().sheet()
-    with pytest.raises(ImageError, match="at least 2"):
-        SheetCollector(1)
-
-
-def lines_of(profile):
-    """Positions where a row of pixels is brighter than the black around it, brightest lines only."""
-    return np.flatnonzero(profile > 0.9 * profile.max())
-
-
-@pytest.mark.parametrize(
-    ("size", "factor", "major"), [((240, 320), 4, 20), ((270, 480), 3, 50), ((1080, 1920), 1, 100), ((9, 16), 63, 1)]
-)
-def test_grid_lines_lie_on_the_pixels_they_name(size, factor, major):
-    image = grey(*size, 0)
-    sheet = pixel_grid(image)
-    margin = (sheet.shape[1] - size[1] * factor) // 2
-    assert sheet.shape == (size[0] * factor + 2 * margin, size[1] * factor + 2 * margin, 3)
-    inside = sheet[margin:-margin, margin:-margin, 0].astype(float)
-    across, down = lines_of(np.median(inside, axis=0)), lines_of(np.median(inside, axis=1))
-    assert set(range(0, inside.shape[1], major * factor if major > 1 else 2 * factor)) <= set(across.tolist())
-    assert set(range(0, inside.shape[0], major * factor if major > 1 else 2 * factor)) <= set(down.tolist())
-    assert (image == 0).all()
 
 
 def test_saved_pictures_come_back_in_rgb(tmp_path):

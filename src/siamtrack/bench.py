@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,11 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from siamtrack.box import Box
+from siamtrack.box import Box, check_box
 from siamtrack.errors import InputError, ModelError, SettingsError
-from siamtrack.frames import read
+from siamtrack.frames import Frame, read
 from siamtrack.library import open_model
-from siamtrack.stages import STAGES, Timing, measure
+from siamtrack.stages import STAGES, UNTIMED, Timing, measure
 from siamtrack.synthetic.scene import Scene
 from siamtrack.video import VideoWriter
 
@@ -30,14 +30,20 @@ CANDIDATES = (
 )
 PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 BASELINES = ("torch float32", "onnx float32", "openvino float32")
+DEFAULT = "openvino auto"
+ONE_BY_ONE = "one by one"
+SIDES = range(64, 8193)  # of the rendered video, pixels
+
+Watch = Callable[[Iterable[Frame], int | None], Iterable[Frame]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was measured."""
+    """What was measured: every runtime with all targets in one batch, and the default one with one target at a time."""
 
     timings: dict[str, Timing]
     targets: int
+    one_by_one: Timing | None = None
 
     @property
     def baseline(self) -> str:
@@ -50,42 +56,85 @@ class Report:
         slowest = self.timings[self.baseline].total
         for name, timing in self.timings.items():
             stages = (f"{timing.median(stage):.2f}" for stage in STAGES)
-            yield name, *stages, f"{timing.total:.2f} ms", f"{1000 / timing.total:.0f}", f"{slowest / timing.total:.1f}x"
+            yield name, *stages, f"{timing.total:.2f}", f"{1000 / timing.total:.3g}", f"{slowest / timing.total:.1f}x"
 
     @property
-    def note(self) -> str:
-        """What the numbers mean."""
+    def notes(self) -> list[str]:
+        """What the numbers mean, where the time goes, and what the batch gains."""
+        timing = self.timings[DEFAULT]
         targets = "1 target" if self.targets == 1 else f"{self.targets} targets in one batch"
-        frames = len(next(iter(self.timings.values())).stages["read"])
-        return f"Medians over {frames} frames, {targets}; all runtimes take turns on every frame. Speed: relative to {self.baseline}."
+        slowest = max(STAGES, key=timing.median)
+        notes = [
+            f"Medians over {timing.frames} frames, {targets}; all runtimes take turns on every frame. "
+            f"Speed: relative to {self.baseline}.",
+            f"Where the time goes with {DEFAULT}: {timing.median(slowest) / timing.total:.0%} {slowest}; {_stages(timing)}.",
+        ]
+        return notes if self.one_by_one is None else [*notes, self._gain(timing, self.one_by_one)]
+
+    def _gain(self, batch: Timing, single: Timing) -> str:
+        """In words; a separate run a target also reads the video each time."""
+        n = self.targets
+        separate = single.tracker + n * single.median("read")
+        return (
+            f"One batch of {n} with {DEFAULT}: {_parts(batch)} against {_parts(single)} for {n} single steps, "
+            f"{single.tracker / batch.tracker:.2f}x. {n} separate runs also read the video {n} times: {separate:.2f} ms "
+            f"against {batch.total:.2f} ms, {separate / batch.total:.2f}x."
+        )
+
+
+def _stages(timing: Timing) -> str:
+    return ", ".join(f"{stage} {timing.median(stage):.2f} ms" for stage in STAGES)
+
+
+def _parts(timing: Timing) -> str:
+    rest = timing.median("crop") + timing.median("decide")
+    return f"{timing.tracker:.2f} ms a frame (network {timing.median('network'):.2f}, the rest {rest:.2f})"
 
 
 def run_bench(
     *,
     model: str,
     source: str | None,
-    boxes: Sequence[str],
+    boxes: Sequence[Box],
     targets: int,
     frames: int,
     size: str,
     threads: int | None,
     overrides: Sequence[str],
+    watch: Watch = lambda frames, total: frames,
 ) -> Report:
     """Times every installed runtime in every precision that the model has.
 
+    Args:
+        model: as for `open_model`.
+        source: a video; None: one is rendered.
+        boxes: of the targets in its first frame.
+        targets: how many the rendered video has.
+        frames: how many are timed; `UNTIMED` more are read.
+        size: of the rendered video, "WIDTHxHEIGHT".
+        threads: as for `open_model`.
+        overrides: as for `open_model`.
+        watch: passes the frames on, and may show how many there were.
+
     Raises:
-        InputError: a video without boxes, or boxes without a video.
+        InputError: a video without boxes, boxes without a video, or a video that is too short.
         SettingsError: a size that is not WIDTHxHEIGHT.
     """
     if (source is None) != (not boxes):
         raise InputError("Give a video and at least one --box, or neither to time on a rendered video.")
-    trackers = installed_trackers(model, threads, overrides)
-    with _video(source, size, targets, frames) as (path, rendered_boxes), read(path) as reader:
-        given = [Box.from_text(text) for text in boxes] or rendered_boxes
-        timings = measure(trackers, islice(reader, frames), given)
-    if not next(iter(timings.values())).stages["read"]:
-        raise InputError(f"'{source}' is too short to time; expected at least 5 frames.")
-    return Report(timings=timings, targets=len(given))
+    total = frames + UNTIMED
+    with _video(source, size, targets, total) as (path, rendered_boxes), read(path) as reader:
+        given = list(boxes) or rendered_boxes
+        for box in given:
+            check_box(box, *(reader.size or _sides(size)))
+        trackers = installed_trackers(model, threads, overrides)
+        if len(given) > 1:
+            trackers[ONE_BY_ONE] = trackers[DEFAULT]
+        timings = measure(trackers, watch(islice(reader, total), total), given, one_by_one=[ONE_BY_ONE])
+    if not timings[DEFAULT].frames:
+        raise InputError(f"'{source}' is too short to time; expected at least {UNTIMED + 1} frames.")
+    one_by_one = timings.pop(ONE_BY_ONE, None)
+    return Report(timings=timings, targets=len(given), one_by_one=one_by_one)
 
 
 def installed_trackers(model: str, threads: int | None, overrides: Sequence[str]) -> dict[str, Any]:
@@ -109,10 +158,7 @@ def _video(source: str | None, size: str, targets: int, frames: int) -> Iterator
     if source is not None:
         yield source, []
         return
-    try:
-        width, height = (int(part) for part in size.lower().split("x"))
-    except ValueError:
-        raise SettingsError(f"The size '{size}' is not WIDTHxHEIGHT; for example 1280x720.") from None
+    width, height = _sides(size)
     scene = Scene(width, height, objects=targets)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.mp4"
@@ -120,3 +166,12 @@ def _video(source: str | None, size: str, targets: int, frames: int) -> Iterator
             for frame in scene.frames(frames):
                 writer.write(frame.image, frame.time)
         yield str(path), [scene.box(target, 0) for target in range(targets)]
+
+
+def _sides(size: str) -> tuple[int, int]:
+    width, _, height = size.lower().partition("x")
+    if not all(side.isdecimal() and int(side) in SIDES for side in (width, height)):
+        raise SettingsError(
+            f"The size '{size}' is not WIDTHxHEIGHT with sides of {SIDES[0]} to {SIDES[-1]} pixels; for example 1280x720."
+        )
+    return int(width), int(height)

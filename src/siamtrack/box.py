@@ -112,8 +112,9 @@ def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     top_left = np.maximum(a[..., :2], b[..., :2])
     bottom_right = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
-    inside = np.prod(np.maximum(bottom_right - top_left, 0), axis=-1)
     area_a, area_b = (np.prod(np.maximum(boxes[..., 2:], 0), axis=-1) for boxes in (a, b))
+    inside = np.prod(np.maximum(bottom_right - top_left, 0), axis=-1)
+    inside = np.minimum(inside, np.minimum(area_a, area_b))  # x + w - x can round to more than w
     union = area_a + area_b - inside
     return np.asarray(np.where(union <= 0, inside * 0, inside / np.where(union <= 0, 1, union)))
 

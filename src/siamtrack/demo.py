@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -11,7 +12,7 @@ from siamtrack.box import center_error, iou
 from siamtrack.errors import OutputError
 from siamtrack.outputs import Outputs
 from siamtrack.synthetic.scene import Scene
-from siamtrack.tracking import Tracker, track
+from siamtrack.tracking import Step, Tracker, track
 
 TARGETS = 3
 
@@ -26,8 +27,22 @@ class Score:
     inside: float  # share of frames whose overlap is above one half
 
 
-def run_demo(tracker: Tracker[Any], folder: Path, *, frames: int, seed: int = 0) -> tuple[list[Score], float]:
+def run_demo(
+    tracker: Tracker[Any],
+    folder: Path,
+    *,
+    frames: int,
+    seed: int = 0,
+    watch: Callable[[Iterator[Step]], Iterable[Step]] = lambda steps: steps,
+) -> tuple[list[Score], float]:
     """Renders the scene, follows its objects, writes demo.csv, demo.mp4 and demo.png.
+
+    Args:
+        tracker: as `open_model` gives it.
+        folder: made where it does not exist.
+        frames: length of the scene, at least 2.
+        seed: of the scene.
+        watch: passes the steps on, and may show how many there were.
 
     Returns:
         A score a target, and frames a second of the tracker (rendering, drawing and writing left out).
@@ -44,9 +59,10 @@ def run_demo(tracker: Tracker[Any], folder: Path, *, frames: int, seed: int = 0)
     overlaps: list[list[float]] = [[] for _ in boxes]
     errors: list[list[float]] = [[] for _ in boxes]
     seconds = []
-    files = {"boxes": folder / "demo.csv", "video": folder / "demo.mp4", "sheet": folder / "demo.png"}
-    with Outputs(format=None, targets=TARGETS, fps=25, **files) as outputs:
-        for step in track(tracker, scene.frames(frames), boxes):
+    with Outputs(
+        boxes=folder / "demo.csv", format=None, video=folder / "demo.mp4", sheet=folder / "demo.png", targets=TARGETS, fps=25
+    ) as outputs:
+        for step in watch(track(tracker, scene.frames(frames), boxes)):
             outputs.write(step)
             if step.frame.index == 0:
                 continue

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import siamtrack
-from siamtrack.library import model_names
+from siamtrack.errors import ModelError
+from siamtrack.library import EMBEDDED, model_names
 from siamtrack.model_folder import read_model_folder
 
 PACKAGES = ("numpy", "opencv-python-headless", "openvino", "av", "onnxruntime", "torch")
+VECTOR_UNITS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")  # as Linux names them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,12 @@ def examine() -> Findings:
     facts = [
         ("siamtrack", siamtrack.__version__),
         ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        ("processor", f"{core.get_property('CPU', 'FULL_DEVICE_NAME')}, {os.cpu_count()} cores"),
-        ("instructions", ", ".join(sorted(capabilities & {"BF16", "FP16", "INT8", "FP32"})) + _extensions()),
+        ("processor", f"{core.get_property('CPU', 'FULL_DEVICE_NAME')}, {_cores()}"),
+        ("computes in", ", ".join(sorted(capabilities & {"BF16", "FP16", "INT8", "FP32"}))),
+        ("vector units", ", ".join(_vector_units()) or "not known"),
         *((package, _installed(package)) for package in PACKAGES),
         *((f"model {name}", _state_of(name)) for name in model_names()),
+        ("models are in", str(EMBEDDED)),
     ]
     return Findings(facts=facts, advice=_advice(capabilities))
 
@@ -44,9 +48,11 @@ def _advice(capabilities: set[str]) -> list[str]:
     if "BF16" in capabilities:
         advice.append("This processor computes bfloat16: the default (--precision auto) uses it.")
     else:
-        advice.append("This processor has no bfloat16: --precision int8 is the faster choice, at a small cost in accuracy.")
+        advice.append("This processor has no bfloat16: the default (--precision auto) is float32 here.")
     if "INT8" in capabilities:
-        advice.append("--precision int8 is the fastest here; 'siamtrack bench' says by how much.")
+        advice.append(
+            "--precision int8 is often faster still, at a small cost in accuracy; 'siamtrack bench' says by how much."
+        )
     if _installed("onnxruntime") == "not installed":
         advice.append("For --runtime onnx: pip install 'siamtrack[onnx]'.")
     if _installed("torch") == "not installed":
@@ -61,17 +67,25 @@ def _installed(package: str) -> str:
         return "not installed"
 
 
-def _extensions() -> str:
-    """What Linux says of the vector units, which decide the speed of bfloat16 and int8."""
+def _cores() -> str:
+    """Those that this process may use, which a container can limit."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return "1 core" if usable == 1 else f"{usable} cores"
+
+
+def _vector_units() -> list[str]:
+    """Those that decide the speed of bfloat16 and int8, where the system says."""
     try:
-        with open("/proc/cpuinfo", encoding="ascii") as file:  # noqa: PTH123
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123
             flags = next((line for line in file if line.startswith("flags")), "").split()
     except OSError:
-        return ""
-    known = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if name in flags]
-    return f" ({', '.join(known)})" if known else ""
+        return []
+    return [name for name in VECTOR_UNITS if name in flags]
 
 
 def _state_of(name: str) -> str:
-    folder = read_model_folder(model_names()[name].folder)
-    return f"complete, hashes right, in {folder.path}"
+    try:
+        read_model_folder(model_names()[name].folder)
+    except ModelError as error:
+        return str(error)
+    return "complete, hashes right"

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from siamtrack.draw import SheetCollector, draw_boxes, save_image
-from siamtrack.errors import OutputError
+from siamtrack.draw import draw_boxes, save_image
+from siamtrack.errors import OutputError, nearest
+from siamtrack.frames import PICTURE_ENDINGS
 from siamtrack.results import ResultWriter, Row
+from siamtrack.sheets import SheetCollector
+from siamtrack.sheets import SheetCollector
 from siamtrack.tracking import Step
 from siamtrack.video import VideoWriter
+
+HIGHEST_FPS = 1000  # a source that says more (90000 is common where the rate varies) has no nominal rate
 
 
 class Outputs:
@@ -25,28 +32,38 @@ class Outputs:
         sheet: contact sheet, or None.
         targets: how many are followed.
         fps: of the source, where known.
+        source: what is read, which must not be written over; None: nothing that has a path.
 
     Raises:
-        OutputError: a path cannot be written.
+        OutputError: a path cannot be written, is given twice, or is the source.
         SettingsError: the format of the boxes is unknown.
     """
 
     def __init__(
-        self, *, boxes: Path | None, format: str | None, video: Path | None, sheet: Path | None, targets: int, fps: float | None
+        self,
+        *,
+        boxes: Path | None,
+        format: str | None,  # noqa: A002 - the name of the option
+        video: Path | None,
+        sheet: Path | None,
+        targets: int,
+        fps: float | None,
+        source: str | None = None,
     ) -> None:
-        self._stack = ExitStack()
-        self._paths = [path for path in (boxes, video, sheet) if path is not None]
         self._targets = targets
         self._steps = 0
         self._seconds = 0.0
-        if sheet is not None and not sheet.resolve().parent.is_dir():
-            raise OutputError(f"The folder of '{sheet}' does not exist; make it first or give another path.")
-        with self._stack:
-            self._boxes = self._stack.enter_context(ResultWriter(boxes, format=format, targets=targets)) if boxes else None
-            self._video = self._stack.enter_context(VideoWriter(video, fps=fps)) if video else None
+        if sheet is not None:
+            check_picture_path(sheet)
+        with ExitStack() as stack:
+            self._boxes = stack.enter_context(ResultWriter(boxes, format=format, targets=targets)) if boxes else None
+            self.paths = [*(self._boxes.paths if self._boxes else ()), *(path for path in (video, sheet) if path is not None)]
+            check_distinct(self.paths, source)
+            known_fps = fps if fps is not None and 0 < fps <= HIGHEST_FPS else None
+            self._video = stack.enter_context(VideoWriter(video, fps=known_fps)) if video else None
             self._sheet = SheetCollector() if sheet else None
             self._sheet_path = sheet
-            self._stack = self._stack.pop_all()
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -58,8 +75,6 @@ class Outputs:
 
     def write(self, step: Step) -> None:
         """Adds all targets of one frame."""
-        self._steps += 1
-        self._seconds += step.seconds
         predictions = step.predictions
         if self._boxes is not None:
             frame = step.frame.index
@@ -76,6 +91,8 @@ class Outputs:
                 self._video.write(drawn, step.frame.time)
             if self._sheet is not None:
                 self._sheet.add(f"frame {step.frame.index}", drawn)
+        self._steps += 1
+        self._seconds += step.seconds
 
     @property
     def steps(self) -> int:
@@ -84,12 +101,90 @@ class Outputs:
 
     def summary(self) -> str:
         """What was done, in a sentence or two."""
-        rate = f", {self._steps / self._seconds:.0f} frames a second in the tracker" if self._seconds else ""
-        targets = "1 target" if self._targets == 1 else f"{self._targets} targets"
-        written = f" Written: {', '.join(str(path) for path in self._paths)}." if self._paths and self._steps else ""
-        return f"Followed {targets} through {self._steps} frames{rate}.{written}"
+        rate = f", {self._steps / self._seconds:.3g} frames a second in the tracker" if self._seconds else ""
+        written = f" Written: {_listed(self.paths)}." if self.paths and self._steps else ""
+        return f"Followed {_counted(self._targets, 'target')} through {_counted(self._steps, 'frame')}{rate}.{written}"
+
+
+def check_distinct(paths: Sequence[Path], source: str | None) -> None:
+    """Refuses to write two results to one file, or over what is read.
+
+    Raises:
+        OutputError: says which.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise OutputError(f"'{path}' is given for two results, and the second would replace the first; use two names.")
+        seen.add(path.resolve())
+        if source is not None and _belongs_to(path, source):
+            raise OutputError(f"'{path}' belongs to the source '{source}', which would be lost; write somewhere else.")
+
+
+def _belongs_to(path: Path, source: str) -> bool:
+    """Whether a source file would be replaced, or a picture added to a folder or pattern of pictures that is a source."""
+    origin = Path(source)
+    if origin.is_dir():
+        return path.suffix.lower() in PICTURE_ENDINGS and path.resolve().parent == origin.resolve()
+    if origin.exists():
+        return path.exists() and path.samefile(origin)
+    return any(mark in source for mark in "*?[") and path.absolute().match(str(origin.absolute()))
+
+
+def check_picture_path(path: Path) -> None:
+    """Refuses a path that no picture can be written to, without writing one.
+
+    Raises:
+        OutputError: the ending is that of no picture, or see `check_path`.
+    """
+    if path.suffix.lower() not in PICTURE_ENDINGS:
+        ending = f"The ending '{path.suffix}' of '{path}'" if path.suffix else f"'{path}' has no ending, which"
+        raise OutputError(f"{ending} is not that of a picture. {nearest(path.suffix.lower(), PICTURE_ENDINGS)}")
+    check_path(path)
+
+
+def check_path(path: Path) -> None:
+    """Refuses a path that no file can be written to, without writing one.
+
+    Raises:
+        OutputError: its folder is missing or may not be written, or it is a folder itself.
+    """
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder; give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise OutputError(f"The folder '{path.parent}' for '{path.name}' does not exist; make it first or give another path.")
+    _probe(path.parent)
+
+
+def check_folder(path: Path) -> None:
+    """Refuses a path at which no folder can be made or filled, without making one.
+
+    Raises:
+        OutputError: a file is in the way, or the place may not be written.
+    """
+    existing = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise OutputError(f"The folder '{path}' cannot be made: '{existing}' is a file; give another name.")
+    _probe(existing)
+
+
+def _probe(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # the only test that holds on every system
+            pass
+    except OSError as error:
+        raise OutputError(f"The folder '{folder}' cannot be written: {error.strerror}; choose another one.") from None
 
 
 def _label(target: int, score: float, targets: int) -> str:
-    name = f"{target}" if targets > 1 else ""
+    name = f"#{target}" if targets > 1 else ""
     return f"{name} {score:.2f}".strip() if not math.isnan(score) else name
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    names = [str(path) for path in paths]
+    return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:2])}, ... {names[-1]} ({len(names)} files)"

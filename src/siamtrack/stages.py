@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -14,6 +15,8 @@ from siamtrack.box import Box
 from siamtrack.frames import Frame
 
 STAGES = ("read", "crop", "network", "decide")
+WARM_UP = 3  # frames after the first that are not counted
+UNTIMED = 1 + WARM_UP
 
 
 @dataclass
@@ -27,30 +30,45 @@ class Timing:
         return median(self.stages[stage])
 
     @property
+    def frames(self) -> int:
+        """How many were timed."""
+        return len(self.stages[STAGES[0]])
+
+    @property
     def total(self) -> float:
         """Median of the whole loop, ms a frame."""
         return median(map(sum, zip(*self.stages.values(), strict=True)))
 
+    @property
+    def tracker(self) -> float:
+        """Median of the loop without reading, ms a frame."""
+        return median(map(sum, zip(*(self.stages[stage] for stage in STAGES[1:]), strict=True)))
 
-def measure(trackers: Mapping[str, Any], frames: Iterable[Frame], boxes: list[Box], *, warm_up: int = 3) -> dict[str, Timing]:
+
+def measure(
+    trackers: Mapping[str, Any], frames: Iterable[Frame], boxes: Sequence[Box], *, one_by_one: Collection[str] = ()
+) -> dict[str, Timing]:
     """Times every tracker on every frame, one after the other, so that a change of the machine's speed hits all alike.
 
     Args:
         trackers: by name; with `start`, `look`, `network.match` and `decide`.
-        frames: the first one gives the templates.
+        frames: the first one gives the templates; `UNTIMED` frames are not counted.
         boxes: of the targets in the first frame.
-        warm_up: frames after the first that are not counted.
+        one_by_one: names of trackers that follow one target after the other instead of all in one batch.
     """
     timings = {name: Timing() for name in trackers}
-    states: dict[str, list[Any]] = {}
+    groups: dict[str, list[list[Any]]] = {}
     for number, (frame, read_ms) in enumerate(_timed(frames)):
         for name, tracker in trackers.items():
             if number == 0:
-                states[name] = tracker.start(frame.image, boxes)
+                states = tracker.start(frame.image, boxes)
+                groups[name] = [[state] for state in states] if name in one_by_one else [states]
                 continue
-            states[name], times = _timed_step(tracker, frame, states[name])
-            if number > warm_up:
-                for stage, value in zip(STAGES, (read_ms, *times), strict=True):
+            steps = [_timed_step(tracker, frame, states) for states in groups[name]]
+            groups[name] = [states for states, _ in steps]
+            if number > WARM_UP:
+                spent = (sum(times) for times in zip(*(times for _, times in steps), strict=True))
+                for stage, value in zip(STAGES, (read_ms, *spent), strict=True):
                     timings[name].stages[stage].append(value)
     return timings
 
@@ -73,4 +91,4 @@ def _timed_step(tracker: Any, frame: Frame, states: list[Any]) -> tuple[list[Any
     marks.append(time.perf_counter())
     states, _ = tracker.decide(frame.image, states, responses)
     marks.append(time.perf_counter())
-    return states, tuple(1e3 * (b - a) for a, b in zip(marks, marks[1:], strict=False))
+    return states, tuple(1e3 * (b - a) for a, b in pairwise(marks))

@@ -7,47 +7,85 @@ that cannot be used; 4 an optional package is missing; 5 a result that cannot be
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-import siamtrack
 from siamtrack.cli import look, make, track
 from siamtrack.errors import SiamtrackError
 
+INTERRUPTED = 130
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 the source ended early (what was read is kept), 2 unusable input, 3 unusable model, "
+    "4 missing package, 5 a result cannot be written, 6 training had to stop, 130 Ctrl-C (results so far are kept)."
+)
+
+
+def _explained(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, where an error that siamtrack raises on purpose becomes one message and an exit code."""
+
+    @functools.wraps(command)
+    def explained(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except SiamtrackError as error:
+            message = Text.assemble(("Error: ", "bold red"), str(error))
+            Console(stderr=True).print(message, soft_wrap=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+    return explained
+
+
 app = typer.Typer(
     help="Follow any object through a video: draw a box in one frame, siamtrack follows what is in it.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (track.track, look.demo, look.frame, look.models, look.bench, look.doctor, make.train, make.export, make.convert):
-    app.command()(_command)
+for _command in (
+    track.track,
+    look.demo,
+    look.frame,
+    look.models,
+    look.bench,
+    look.doctor,
+    make.train,
+    make.export,
+    make.convert,
+):
+    app.command()(_explained(_command))
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        import siamtrack
+
         typer.echo(f"siamtrack {siamtrack.__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """Runs the command line; errors that siamtrack raises on purpose become one message and an exit code."""
+    """Runs the command line."""
     try:
-        app()
-    except SiamtrackError as error:
-        Console(stderr=True).print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        app(prog_name="siamtrack")
+    except KeyboardInterrupt:  # before or after the command itself
+        sys.exit(INTERRUPTED)

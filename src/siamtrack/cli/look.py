@@ -3,116 +3,173 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
-from rich.table import Table
 
 from siamtrack.cli import options
-from siamtrack.errors import SettingsError
+from siamtrack.cli.progress import with_progress
+from siamtrack.errors import ModelError
 
-console = Console(highlight=False)
+if TYPE_CHECKING:
+    from rich.table import Table
+
+console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for demo.csv, demo.mp4 and demo.png.")] = Path("siamtrack-demo"),
-    frames: Annotated[int, typer.Option(min=2, help="Length of the scene.")] = 150,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For demo.csv, demo.mp4 and demo.png.")] = Path(
+        "siamtrack-demo"
+    ),
+    frames: Annotated[int, typer.Option(metavar="N", min=2, help="Length of the scene.")] = 150,
     model: options.Model = "siamfc",
     runtime: options.Runtime = "openvino",
     precision: options.Precision = "auto",
     overrides: options.Overrides = None,
 ) -> None:
-    """Render a small scene with known ground truth, track three objects in it, and say how well it went."""
+    """Track three objects through a rendered scene and say how well it went.
+
+    The scene has known ground truth. Its video with the boxes drawn, a contact sheet and the boxes are written.
+    """
     from siamtrack.demo import run_demo
     from siamtrack.library import open_model
+    from siamtrack.outputs import check_folder
 
+    check_folder(out)
     tracker = open_model(model, runtime=runtime, precision=precision, overrides=overrides or ())
-    scores, rate = run_demo(tracker, out, frames=frames)
-    table = Table("target", "mean IoU", "mean centre error", "frames above IoU 0.5")
+    scores, rate = run_demo(tracker, out, frames=frames, watch=lambda steps: with_progress(steps, frames))
+    table = _table("target", "mean IoU", "mean centre error", "frames above IoU 0.5", numbers=True)
     for score in scores:
         table.add_row(str(score.target), f"{score.iou:.3f}", f"{score.center_error:.2f} px", f"{score.inside:.0%}")
     console.print(table)
-    console.print(f"{rate:.0f} frames a second with {len(scores)} targets at once. Look at {out / 'demo.png'} and {out / 'demo.mp4'}.")
+    console.print(f"{rate:.3g} frames a second in the tracker, {len(scores)} targets at once.")
+    console.print(f"Look at {out / 'demo.png'} and {out / 'demo.mp4'}.")
 
 
 def frame(
-    source: Annotated[str, typer.Argument(metavar="VIDEO", help="Video file, folder or glob of images, camera number, or URL.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Image to write.")],
-    at: Annotated[int, typer.Option(min=0, help="Number of the frame, from 0.")] = 0,
-    box: Annotated[list[str] | None, typer.Option("--box", "-b", metavar="X,Y,W,H", help="Draw this box too.")] = None,
+    source: options.Source,
+    out: options.OutFile,
+    at: Annotated[int, typer.Option(metavar="N", min=0, help="Number of the frame, from 0.")] = 0,
+    box: Annotated[
+        list[str] | None, typer.Option("--box", "-b", metavar="X,Y,W,H", help="Draw this box too. Repeatable.")
+    ] = None,
 ) -> None:
     """Save a frame with a pixel grid, for reading off a box."""
-    from siamtrack.box import Box
-    from siamtrack.draw import draw_boxes, pixel_grid, save_image
+    from siamtrack.draw import draw_boxes, save_image
     from siamtrack.frames import read
+    from siamtrack.outputs import check_distinct, check_picture_path
+    from siamtrack.sheets import pixel_grid
 
-    boxes = [Box.from_text(text) for text in box or ()]
+    boxes = options.parsed_boxes(box or ())
+    check_picture_path(out)
+    check_distinct([out], source)
     with read(source, start=at) as frames:
+        options.check_boxes(boxes, frames.size)
         image = next(iter(frames)).image
     save_image(out, pixel_grid(draw_boxes(image, boxes)))
     console.print(f"Frame {at} of {source}, {image.shape[1]}x{image.shape[0]} pixels, is in {out}.")
 
 
 def models(
-    card: Annotated[str | None, typer.Option(metavar="NAME", help="Print the model card of this one.")] = None,
+    card: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Print the model card of this one, or of a model folder.")
+    ] = None,
 ) -> None:
     """List the models that can be run, or print the card of one."""
-    from siamtrack.errors import nearest
     from siamtrack.library import model_names, settings_of
     from siamtrack.model_folder import read_model_folder
 
-    names = model_names()
     if card is not None:
-        if card not in names:
-            raise SettingsError(f"There is no model '{card}'. {nearest(card, names)}")
-        console.print(Markdown(read_model_folder(names[card].folder).description.card))
+        _print_card(card)
         return
-    table = Table("name", "weights", "scales", "precisions", "size", "licence")
-    for entry in names.values():
+    table = _table("name", "weights", "scales", "int8", "size", "licence")
+    for entry in model_names().values():
         folder = read_model_folder(entry.folder)
         size = sum(path.stat().st_size for path in entry.folder.iterdir()) / 1e6
-        precisions = "auto, float32, bfloat16" + (", int8" if folder.has_int8 else "")
+        int8 = "yes" if folder.has_int8 else "no"
         scales = str(settings_of(entry.name)["scales"])
-        table.add_row(entry.name, entry.folder.name, scales, precisions, f"{size:.1f} MB", folder.description.licence)
+        table.add_row(entry.name, entry.folder.name, scales, int8, f"{size:.1f} MB", folder.description.licence)
     console.print(table)
-    console.print("A model of your own is a folder made by 'siamtrack export' or 'siamtrack convert': --model FOLDER.")
+    console.print("Use one with --model NAME; 'siamtrack models --card NAME' says what it was made of and what it can do.")
+    console.print("A model of your own is a folder that 'siamtrack export' made: --model FOLDER.")
+
+
+def _print_card(name: str) -> None:
+    from rich.markdown import Markdown
+
+    from siamtrack.errors import nearest
+    from siamtrack.library import model_names
+    from siamtrack.model_folder import read_model_folder
+
+    names = model_names()
+    if name not in names and not Path(name).is_dir():
+        raise ModelError(f"There is no model and no model folder '{name}'. {nearest(name, names)}")
+    folder = names[name].folder if name in names else Path(name)
+    # not soft-wrapped: a card is text to be read
+    Console(highlight=False).print(Markdown(read_model_folder(folder).description.card))
 
 
 def bench(
-    source: Annotated[str | None, typer.Argument(metavar="VIDEO", help="A video to time on.", show_default="a rendered one")] = None,
-    box: Annotated[list[str] | None, typer.Option("--box", "-b", metavar="X,Y,W,H", help="Targets in its first frame.")] = None,
-    targets: Annotated[int, typer.Option(min=1, help="How many, in the rendered video.")] = 1,
-    frames: Annotated[int, typer.Option(min=10, help="How many to time.")] = 60,
-    size: Annotated[str, typer.Option(help="Of the rendered video.")] = "1280x720",
+    source: Annotated[
+        str | None, typer.Argument(metavar="VIDEO", help="A video to time on.", show_default="a rendered one")
+    ] = None,
+    box: Annotated[
+        list[str] | None, typer.Option("--box", "-b", metavar="X,Y,W,H", help="Target in its first frame. Repeat for more.")
+    ] = None,
+    targets: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="How many, in the rendered video.")] = 1,
+    frames: Annotated[int, typer.Option(metavar="N", min=3, help="How many to time.")] = 60,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of the rendered video, pixels.")] = "1280x720",
     model: options.Model = "siamfc",
     threads: options.Threads = None,
     overrides: options.Overrides = None,
 ) -> None:
-    """Time the loop stage by stage, every installed runtime side by side in one run."""
+    """Time the loop stage by stage on every runtime, side by side in one run.
+
+    Everything is in milliseconds a frame. With several targets, the default runtime also follows them one after the other,
+    and the last line says what one batch for all of them gains.
+    """
     from siamtrack.bench import run_bench
+    from siamtrack.stages import STAGES
 
     report = run_bench(
-        model=model, source=source, boxes=box or [], targets=targets, frames=frames, size=size, threads=threads,
+        model=model,
+        source=source,
+        boxes=options.parsed_boxes(box or ()),
+        targets=targets,
+        frames=frames,
+        size=size,
+        threads=threads,
         overrides=overrides or (),
+        watch=with_progress,
     )
-    table = Table("runtime", "read", "crop", "network", "decide", "total", "frames/s", "speed")
+    table = _table("runtime", *(f"{stage} ms" for stage in STAGES), "all ms", "frames/s", "speed", numbers=True)
     for row in report.rows:
         table.add_row(*row)
     console.print(table)
-    console.print(report.note)
+    for line in report.notes:
+        console.print(line)
 
 
 def doctor() -> None:
-    """Say what is installed, what this machine can do, and what would make tracking faster."""
+    """Say what is installed and what would make tracking faster."""
     from siamtrack.doctor import examine
 
     findings = examine()
-    table = Table("what", "found", show_lines=False)
+    table = _table("what", "found")
     for what, found in findings.facts:
         table.add_row(what, found)
     console.print(table)
     for advice in findings.advice:
         console.print(f"- {advice}")
 
+
+def _table(*columns: str, numbers: bool = False) -> Table:
+    """A table that fits 80 columns; with `numbers`, all columns but the first are right-aligned."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if numbers and number else "left")
+    return table

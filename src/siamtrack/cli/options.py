@@ -1,16 +1,50 @@
-"""Options that several commands share."""
+"""Options that several commands share, and boxes as they are typed."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-Model = Annotated[str, typer.Option("--model", "-m", help="A name from 'siamtrack models', or a model folder.")]
-Runtime = Annotated[str, typer.Option(help="Who computes the network: openvino, onnx or torch.")]
-Precision = Annotated[str, typer.Option(help="auto (the hardware picks), float32, bfloat16, float16 or int8.")]
-Device = Annotated[str, typer.Option(help="Device of the torch runtime: cpu, cuda, mps, ...")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Use at most so many threads.", show_default="all")]
+if TYPE_CHECKING:
+    from siamtrack.box import Box
+
+Source = Annotated[str, typer.Argument(metavar="VIDEO", help="Video file, folder or glob of images, camera number, or URL.")]
+Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="From 'siamtrack models', or a model folder.")]
+Runtime = Annotated[str, typer.Option(metavar="NAME", help="Who computes the network: openvino, onnx or torch.")]
+Precision = Annotated[str, typer.Option(metavar="NAME", help="auto (the hardware picks), float32, bfloat16, float16 or int8.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Of the torch runtime: cpu, cuda, mps, ...")]
+Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="Use at most so many.", show_default="all")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the tracker, for example scales=5.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the tracker: scales=5. Repeatable.")
 ]
+RecipeOverrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe: pairs=1000. Repeatable.")
+]
+OutFile = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Picture to write.")]
+
+
+def parsed_boxes(texts: Sequence[str]) -> list[Box]:
+    """Boxes from "X,Y,W,H" texts.
+
+    Raises:
+        BoxError: a text is not four numbers.
+    """
+    from siamtrack.box import Box
+
+    return [Box.from_text(text) for text in texts]
+
+
+def check_boxes(boxes: Sequence[Box], size: tuple[int, int] | None) -> None:
+    """Refuses boxes that no target can be taken from, before the slow work begins.
+
+    Raises:
+        BoxError: see `check_box`.
+    """
+    from siamtrack.box import check_box
+
+    if size is not None:
+        for box in boxes:
+            check_box(box, *size)
