@@ -15,7 +15,9 @@ from siamtrack.errors import BoxError
 
 SIDE = 24
 pixel = st.integers(0, SIDE - 1)
-whole_boxes = st.tuples(pixel, pixel, pixel, pixel).map(lambda c: Box(c[0], c[1], min(c[2], SIDE - c[0]), min(c[3], SIDE - c[1])))
+whole_boxes = st.tuples(pixel, pixel, pixel, pixel).map(
+    lambda c: Box(c[0], c[1], min(c[2], SIDE - c[0]), min(c[3], SIDE - c[1]))
+)
 real = st.floats(-500, 500)
 length = st.floats(0.01, 500)
 real_boxes = st.builds(Box, real, real, length, length)

@@ -58,13 +58,14 @@ def test_every_patch_pixel_shows_its_own_place(x: float, y: float, side: float, 
     assert abs(patch[:, :, 1].mean() - rows.mean()) < 0.12
 
 
-@pytest.mark.parametrize("step", [1.0, 1.9, 2.0, 2.01, 2.9, 3.0, 4.5, 7.99, 15.3, 40.0])
+@pytest.mark.parametrize("step", [1.03, 1.9, 2.0, 2.01, 2.9, 3.0, 4.5, 7.99, 15.3, 40.0])
 @pytest.mark.parametrize("phase", [0.0, 0.3, 0.5, 0.9])
 def test_shrinking_has_no_systematic_shift(step: float, phase: float) -> None:
     """The averaging before a large shrink begins at a whole pixel; that must not move the window.
 
     Of waves some thirty patch pixels long, the shift that explains the patch best is found by projection on the slope.
-    Half an image pixel of shift at step 2.01 would be 0.5, a patch pixel `step`; rounding to 8 bits and to OpenCV's 32nd parts allows for 0.14.
+    Half an image pixel of shift is 0.5, a patch pixel `step`; rounding to 8 bits is what the bound is for. (At step 1 it
+    is the same in every column and would look like a shift.)
     """
     size, center, length = 31, (700 + phase, 640 + phase), 10 * max(step, 3)
     y, x = np.mgrid[:1300, :1400] + 0.5
@@ -85,15 +86,14 @@ def test_a_mirrored_image_gives_the_mirrored_patch(step: float) -> None:
     patch = cut(image, center, step * size, size, FILL).astype(int)
     turned = np.ascontiguousarray(image[::-1, ::-1])
     mirrored = cut(turned, (320 - center[0], 300 - center[1]), step * size, size, FILL)[::-1, ::-1].astype(int)
-    # OpenCV's coordinates have 5 bits below the pixel, and a 32nd of noise of 255 levels is 8
-    assert np.abs(patch - mirrored).mean() < 4
+    assert np.abs(patch - mirrored).max() <= 2
 
 
 def test_a_shrunk_checkerboard_is_grey() -> None:
     """Without averaging, point sampling would show black and white in turns."""
     board = ((np.indices((400, 400)).sum(0) % 2) * 255).astype(np.uint8)
     patch = cut(np.dstack([board] * 3), (200.0, 200.0), 330.0, 55, FILL)
-    assert 100 < patch.min()
+    assert patch.min() > 100
     assert patch.max() < 156
 
 

@@ -27,12 +27,12 @@ def test_a_perfect_tracker_gets_20_of_21_on_any_boxes(boxes: list[tuple[float, .
 
 
 def test_thresholds() -> None:
-    assert OVERLAP_THRESHOLDS == pytest.approx(np.arange(21) / 20)
+    assert pytest.approx(np.arange(21) / 20) == OVERLAP_THRESHOLDS
 
 
 def test_no_overlap_at_all_gets_nothing() -> None:
-    assert success_auc(TRUTH + [500, 0, 0, 0], TRUTH) == 0  # an overlap of 0 is not above the threshold 0
-    assert precision(TRUTH + [500, 0, 0, 0], TRUTH) == 0
+    assert success_auc(TRUTH + np.array([500, 0, 0, 0]), TRUTH) == 0  # an overlap of 0 is not above the threshold 0
+    assert precision(TRUTH + np.array([500, 0, 0, 0]), TRUTH) == 0
 
 
 @pytest.mark.parametrize(("share", "passed"), [(1, 20), (0.5, 10), (0.25, 5), (0.3, 6)])
@@ -62,7 +62,7 @@ def test_a_target_that_is_missed_counts_as_a_failure() -> None:
 
 @pytest.mark.parametrize(("shift", "expected"), [((20, 0), 1), ((0, -20), 1), ((12, 16), 1), ((20.001, 0), 0), ((15, 15), 0)])
 def test_precision_counts_a_centre_error_of_20_px(shift: tuple[float, float], expected: float) -> None:
-    assert precision(TRUTH + [*shift, 0, 0], TRUTH) == expected
+    assert precision(TRUTH + np.array([*shift, 0, 0]), TRUTH) == expected
 
 
 def test_precision_at_another_distance() -> None:

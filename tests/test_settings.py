@@ -117,7 +117,7 @@ def test_overrides_that_are_refused(text: str, says: str) -> None:
 
 def test_toml_is_read(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text('rate = 0.1\n[inner]\ngroups = 4\n', encoding="utf-8")
+    path.write_text("rate = 0.1\n[inner]\ngroups = 4\n", encoding="utf-8")
     assert read_toml(path) == {"rate": 0.1, "inner": {"groups": 4}}
 
 

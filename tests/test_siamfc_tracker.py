@@ -281,7 +281,12 @@ def textured(seed: int = 0, height: int = 180, width: int = 240) -> NDArray[np.u
 
 def same(a: SiamFCState, b: SiamFCState) -> bool:
     others = {"template": np.zeros(1, np.float32)}
-    return np.array_equal(a.template, b.template) and replace(a, **others).box == replace(b, **others).box and a.fill == b.fill and a.scale == b.scale
+    return (
+        np.array_equal(a.template, b.template)
+        and replace(a, **others).box == replace(b, **others).box
+        and a.fill == b.fill
+        and a.scale == b.scale
+    )
 
 
 def test_states_are_values() -> None:

@@ -1,13 +1,4 @@
-"""Follow any object through a video from one box.
-
-    import siamtrack
-    from siamtrack import Box
-
-    tracker = siamtrack.open_model("siamfc")
-    with siamtrack.read("video.mp4") as frames:
-        for step in siamtrack.track(tracker, frames, [Box(120, 80, 64, 48)]):
-            print(step.frame.index, step.predictions[0].box)
-"""
+"""Follow any object through a video from one box: `open_model`, `read`, `track`."""
 
 from siamtrack.box import ABSENT, Box, center_error, iou
 from siamtrack.errors import SiamtrackError

@@ -65,7 +65,7 @@ class Report:
         targets = "1 target" if self.targets == 1 else f"{self.targets} targets in one batch"
         slowest = max(STAGES, key=timing.median)
         notes = [
-            f"Medians over {timing.frames} frames, {targets}; all runtimes take turns on every frame. "
+            f"Milliseconds a frame, medians over {timing.frames} frames, {targets}; all runtimes take turns on every frame. "
             f"Speed: relative to {self.baseline}.",
             f"Where the time goes with {DEFAULT}: {timing.median(slowest) / timing.total:.0%} {slowest}; {_stages(timing)}.",
         ]

@@ -65,6 +65,12 @@ def open_model(
     module = _tracker_module(folder.description.tracker)
     settings = from_mapping(module.SETTINGS, folder.description.settings, where=str(folder.path / "model.toml"))
     settings = with_overrides(replace(settings, **preset), overrides)
+    built_for = folder.description.network.get("template_size", settings.template_size)
+    if settings.template_size != built_for:
+        raise SettingsError(
+            f"The setting template_size is {settings.template_size}; the network of '{folder.description.name}' was built for "
+            f"{built_for}. Only search_size can be changed."
+        )
     network = open_network(folder, runtime=runtime, precision=precision, device=device, threads=threads)
     tracker: Tracker[Any] = module.TRACKER(network, settings)
     return tracker

@@ -63,7 +63,7 @@ def read_model_folder(path: Path) -> ModelFolder:
     """
     if not (path / DESCRIPTION).is_file():
         raise ModelError(
-            f"'{path}' is no model folder: it has no {DESCRIPTION}. 'siamtrack export' and 'siamtrack convert' make one."
+            f"'{path}' is no model folder: it has no {DESCRIPTION}. 'siamtrack export' makes one."
         )
     try:
         description = from_mapping(Description, read_toml(path / DESCRIPTION), where=str(path / DESCRIPTION))

@@ -15,7 +15,6 @@ from siamtrack.errors import OutputError, nearest
 from siamtrack.frames import PICTURE_ENDINGS
 from siamtrack.results import ResultWriter, Row
 from siamtrack.sheets import SheetCollector
-from siamtrack.sheets import SheetCollector
 from siamtrack.tracking import Step
 from siamtrack.video import VideoWriter
 

@@ -143,7 +143,7 @@ def bench(
         overrides=overrides or (),
         watch=with_progress,
     )
-    table = _table("runtime", *(f"{stage} ms" for stage in STAGES), "all ms", "frames/s", "speed", numbers=True)
+    table = _table("runtime", *STAGES, "all", "frames/s", "speed", numbers=True)
     for row in report.rows:
         table.add_row(*row)
     console.print(table)
@@ -169,7 +169,7 @@ def _table(*columns: str, numbers: bool = False) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if numbers and number else "left")
     return table

@@ -20,7 +20,7 @@ def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="TOML file; recipes/siamfc.toml made the embedded model.")],
     data: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER...", help="Pictures: stills, cut-outs with alpha, annotated tracks."),
+        typer.Argument(metavar="FOLDER", help="Pictures: stills, cut-outs with alpha, annotated tracks."),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the run; one that was stopped goes on.")

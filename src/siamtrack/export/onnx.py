@@ -142,7 +142,8 @@ def _write_graphs(network: Any, folder: Path) -> None:
     with torch.inference_mode():
         templates = _TemplateGraph(network)(template)
     _write_graph(folder / TEMPLATE_GRAPH, _TemplateGraph(network), {"patches": template}, "templates", ({0: targets},))
-    shapes = ({0: targets}, {0: targets, 1: scales})
+    side = torch.export.Dim("search_size", min=settings.template_size, max=4096)
+    shapes = ({0: targets}, {0: targets, 1: scales, 2: side, 3: side})
     inputs = {"templates": templates.clone(), "patches": search}
     _write_graph(folder / SEARCH_GRAPH, _SearchGraph(network), inputs, "responses", shapes)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from siamtrack.errors import SettingsError
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -18,10 +21,13 @@ class TorchNetwork:
         module: with `embed(pixels)` and `match(templates, pixels)`, pixels (B, 3, S, S) RGB 0..255.
         device: as PyTorch names it: "cpu", "cuda", "cuda:1", "mps".
         precision: "auto" is float32; other types are computed by autocast.
+
+    Raises:
+        SettingsError: PyTorch has no such device here.
     """
 
     def __init__(self, module: Any, *, device: str = "cpu", precision: str = "auto") -> None:
-        self._device = torch.device(device)
+        self._device = _usable_device(device)
         self._module = module.to(self._device).eval()
         self._dtype = torch.float32 if precision == "auto" else getattr(torch, precision)
         self.description = f"PyTorch {torch.__version__}, {device}, {str(self._dtype).removeprefix('torch.')}"
@@ -46,3 +52,13 @@ class TorchNetwork:
     @staticmethod
     def _numpy(values: torch.Tensor) -> NDArray[np.float32]:
         return values.float().cpu().numpy()
+
+
+def _usable_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = textwrap.shorten(str(error), 80, placeholder=" ...")
+        raise SettingsError(f"PyTorch cannot use the device '{name}' here ({reason}). Use another one, such as cpu.") from None
+    return device
