@@ -83,13 +83,14 @@ def follow(tracker: SiamFCTracker, frames: Sequence[NDArray[np.uint8]], box: Box
 def test_ten_steps_of_the_published_tracker(shared_data: Path) -> None:
     """siamfc-pytorch on stored maps. Their boxes are 1-based: the centre in our coordinates is x - 1 + w / 2.
 
-    Without the sub-pixel peak, which they do not have. What is left is the rounding of the stored maps to 16 bits.
+    Without the sub-pixel peak and the reference at rest, which they do not have. What is left is the rounding of the stored maps to 16 bits.
     """
     stored = np.load(shared_data / "networks" / "steps_siamfc.npz")
     facts = json.loads((shared_data / "networks" / "steps_siamfc.json").read_text())
     theirs = facts["settings"]
     settings = SiamFCSettings(
         subpixel_peak=False,
+        still_reference=False,
         scales=theirs["scale_num"],
         scale_step=theirs["scale_step"],
         scale_damping=theirs["scale_lr"],
@@ -107,7 +108,7 @@ def test_ten_steps_of_the_published_tracker(shared_data: Path) -> None:
     expected = np.array(facts["boxes_1based"]) - [1, 1, 0, 0]
     assert len(found) == len(expected) == 10
     assert np.abs(np.array(found) - expected).max() < 0.05
-    assert settings == SiamFCSettings(subpixel_peak=False)  # the defaults are theirs
+    assert settings == SiamFCSettings(subpixel_peak=False, still_reference=False)  # the defaults are theirs
 
 
 def test_presets_are_settings() -> None:
@@ -123,12 +124,12 @@ def test_presets_are_settings() -> None:
 def test_a_target_that_stands_still_stays_where_it_is(search_size: int, settings: dict[str, Any]) -> None:
     """500 steps; the middle of a map with an even number of cells lies between two cells.
 
-    The answer is the same in every step, so that even float32 rounding adds up: it moves a box by 3e-5 px a step. The
+    Without the reference at rest, which would hide any offset. The answer is the same in every step, so that even float32 rounding adds up: it moves a box by 3e-5 px a step. The
     published peak moves it by 0.2 px a step.
     """
     cells = (search_size - 127) // STRIDE_PX + 1
     maps = [bump((0, 0), cells, height=h) for h in (4, 5, 4)][: settings.get("scales", 3)]
-    tracker = SiamFCTracker(one_answer(*maps), SiamFCSettings(search_size=search_size, **settings))
+    tracker = SiamFCTracker(one_answer(*maps), SiamFCSettings(search_size=search_size, still_reference=False, **settings))
     (state,) = tracker.start(FRAME, [BOX])
     for number in range(500):
         (state,), _ = tracker.step(FRAME, [state])
@@ -142,7 +143,7 @@ def test_the_published_peak_drifts_and_ours_does_not() -> None:
     network = one_answer(*[bump((0, 0), height=h) for h in (4, 5, 4)])
     drift = {}
     for subpixel in (True, False):
-        last = follow(SiamFCTracker(network, SiamFCSettings(subpixel_peak=subpixel)), [FRAME] * 21)[-1]
+        last = follow(SiamFCTracker(network, SiamFCSettings(subpixel_peak=subpixel, still_reference=False)), [FRAME] * 21)[-1]
         drift[subpixel] = np.subtract(last.center, BOX.center)
     assert np.abs(drift[True]).max() < 2e-3
     patch_px = context_side(60, 40, 0.5) / 127
@@ -156,7 +157,7 @@ def test_no_mean_error_at_sub_cell_positions(search_size: int) -> None:
     The mean signed error is far below the bound of the brief; each single one is below a tenth of a patch pixel.
     """
     cells = (search_size - 127) // STRIDE_PX + 1
-    settings = SiamFCSettings(search_size=search_size, scales=1, window_influence=0.0)
+    settings = SiamFCSettings(search_size=search_size, scales=1, window_influence=0.0, still_reference=False)
     rng = np.random.default_rng(0)
     cell_px = STRIDE_PX * context_side(60, 40, 0.5) / 127
     errors = []
@@ -167,6 +168,15 @@ def test_no_mean_error_at_sub_cell_positions(search_size: int) -> None:
     mean, worst = np.mean(errors, axis=0), np.abs(errors).max()
     assert np.abs(mean).max() < 0.005  # cells
     assert worst < 0.1
+
+
+def test_the_peak_in_the_first_frame_is_the_zero() -> None:
+    """A texture whose response peaks beside the middle stays where it is; a peak elsewhere is not that of the target."""
+    cell_px = STRIDE_PX * context_side(60, 40, 0.5) / 127
+    for peak, expected in (((0.3, -0.2), 0.0), ((3, 0), 3 * cell_px)):
+        settings = SiamFCSettings(scales=1, window_influence=0.0)
+        (found,) = follow(SiamFCTracker(one_answer(bump(peak)), settings), [FRAME] * 2)
+        assert found.center[0] - BOX.center[0] == pytest.approx(expected, abs=0.05)
 
 
 def test_the_cosine_window_pulls_to_the_middle_from_all_sides_alike() -> None:

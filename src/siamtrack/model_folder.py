@@ -62,9 +62,7 @@ def read_model_folder(path: Path) -> ModelFolder:
         ModelError: the folder or a file is missing, a file was altered, or model.toml is of another kind.
     """
     if not (path / DESCRIPTION).is_file():
-        raise ModelError(
-            f"'{path}' is no model folder: it has no {DESCRIPTION}. 'siamtrack export' makes one."
-        )
+        raise ModelError(f"'{path}' is no model folder: it has no {DESCRIPTION}. 'siamtrack export' makes one.")
     try:
         description = from_mapping(Description, read_toml(path / DESCRIPTION), where=str(path / DESCRIPTION))
     except SettingsError as error:

@@ -115,8 +115,8 @@ def _calibration(folder: Path, clips: Sequence[Clip]) -> list[dict[str, NDArray[
     share = max(1, CALIBRATION_CALLS // len(clips))
     for clip in clips:
         recorder = _Recorder(tracker.network)
-        list(track(type(tracker)(recorder, tracker.settings), islice(clip.frames(), FRAMES_A_CLIP), [clip.first_box]))
-        count = len(recorder.calls)
+        steps = list(track(type(tracker)(recorder, tracker.settings), islice(clip.frames(), FRAMES_A_CLIP), [clip.first_box]))
+        count = len(recorder.calls) if len(steps) > 1 else 0
         kept.extend(recorder.calls[i] for i in sorted({round(p) for p in np.linspace(0, count - 1, share)} if count else ()))
     if not kept:
         raise DataError("The clips have only one frame each; int8 is calibrated on the frames after the first.")

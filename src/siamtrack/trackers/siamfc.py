@@ -6,6 +6,9 @@ Differences between paper, official code (bertinetto/siamese-fc), huanglianghua/
   cells, so a target that stands still is found a quarter of a patch pixel to the upper left in every frame: the drift
   that Bertinetto's users and the thesis (figures 12 and 15) see. Here the peak is the top of the parabola through the
   highest cell and its neighbours; `subpixel_peak = False` gives the codes' answer.
+* Rest: where the response of a target peaks depends on its texture and surroundings, too, by some tenths of a cell. Here
+  the peak that a target gives in its own first frame is its zero, so that a target that stands still stays where it was
+  put, exactly; `still_reference = False` leaves that out, as the codes do.
 * Position: the centre stays inside the frame here.
 """
 
@@ -47,6 +50,7 @@ class SiamFCSettings:
     min_scale: float = 0.2  # of the target, relative to the first frame
     max_scale: float = 5.0
     subpixel_peak: bool = True  # see the module
+    still_reference: bool = True  # see the module
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
@@ -97,6 +101,7 @@ class SiamFCState:
     fill: Fill  # mean colour of the first frame
     center: tuple[float, float]  # x, y, image pixels
     size: tuple[float, float]  # w, h, image pixels
+    rest: tuple[float, float] = (0.0, 0.0)  # x, y of the peak when the target has not moved, patch pixels
     scale: float = 1.0  # size relative to the first frame
 
     @property
@@ -122,10 +127,22 @@ class SiamFCTracker:
         s = self.settings
         patches = [cut(frame, box.center, context_side(box.w, box.h, s.context), s.template_size, fill) for box in boxes]
         templates = self.network.embed(np.stack(patches))
-        return [
+        states = [
             SiamFCState(template=template, fill=fill, center=box.center, size=(box.w, box.h))
             for template, box in zip(templates, boxes, strict=True)
         ]
+        return self._at_rest(frame, states) if s.still_reference else states
+
+    def _at_rest(self, frame: Image, states: Sequence[SiamFCState]) -> list[SiamFCState]:
+        """The states with the peak that each target gives in its own first frame."""
+        sides = np.array([[self.search_side(state)] for state in states])
+        centers, fills = [state.center for state in states], [state.fill for state in states]
+        patches = cut_windows(frame, centers, sides, self.settings.search_size, fills)
+        responses = self.network.match(np.stack([state.template for state in states]), patches)
+        maps = [_upsampled(response, self.settings.upsampling)[0] for response in responses]
+        peaks = [self._shift_in_patch(m, responses.shape[-1]) for m in maps]
+        # a peak further away is something else that looks alike, not the target
+        return [replace(s, rest=p) if max(map(abs, p)) < STRIDE_PX else s for s, p in zip(states, peaks, strict=True)]
 
     def step(self, frame: Image, states: Sequence[SiamFCState]) -> tuple[list[SiamFCState], list[Prediction]]:
         """See `Tracker.step`."""
@@ -174,8 +191,8 @@ class SiamFCTracker:
         factor = float(s.scale_factors[best])
         px, py = self._shift_in_patch(maps[best], response.shape[-1])
         side_per_px = self.search_side(state) * factor / s.search_size
-        cx = min(max(state.center[0] + px * side_per_px, 0.0), float(width))
-        cy = min(max(state.center[1] + py * side_per_px, 0.0), float(height))
+        cx = min(max(state.center[0] + (px - state.rest[0]) * side_per_px, 0.0), float(width))
+        cy = min(max(state.center[1] + (py - state.rest[1]) * side_per_px, 0.0), float(height))
         damped = 1 - s.scale_damping + s.scale_damping * factor
         scale = min(max(state.scale * damped, s.min_scale), s.max_scale)
         change = scale / state.scale
