@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from siamtrack.errors import MissingExtraError, ModelError, SettingsError, nearest
-from siamtrack.model_folder import INT8_SEARCH_GRAPH, SEARCH_GRAPH, TEMPLATE_GRAPH, WEIGHTS, ModelFolder, read_model_folder
-from siamtrack.settings import from_mapping, with_overrides
+from siamtrack.model_folder import (
+    DESCRIPTION,
+    INT8_SEARCH_GRAPH,
+    SEARCH_GRAPH,
+    TEMPLATE_GRAPH,
+    WEIGHTS,
+    ModelFolder,
+    read_model_folder,
+)
+from siamtrack.settings import from_mapping, read_toml, with_overrides
 from siamtrack.tracking import Network, Tracker
 
 DEFAULT_MODEL = "siamfc"
@@ -32,8 +40,10 @@ def model_names() -> dict[str, ModelName]:
     names: dict[str, ModelName] = {}
     for folder in sorted(path.parent for path in EMBEDDED.glob("*/model.toml")):
         names[folder.name] = ModelName(name=folder.name, folder=folder, preset={})
-        for preset, values in getattr(_tracker_module(folder.name), "PRESETS", {}).items():
-            names.setdefault(preset, ModelName(name=preset, folder=folder, preset=values))
+        tracker = read_toml(folder / DESCRIPTION)["tracker"]
+        if tracker == folder.name:  # presets are names for settings of the model that is called like its procedure
+            for preset, values in _tracker_module(tracker).PRESETS.items():
+                names.setdefault(preset, ModelName(name=preset, folder=folder, preset=values))
     return names
 
 
@@ -91,7 +101,9 @@ def open_network(
         network: Network = module.TorchNetwork(_torch_module(folder), device=device, precision=precision)
         return network
     if precision == "int8" and not folder.has_int8:
-        raise ModelError(f"The model '{folder.path}' has no int8 graph; make one with: siamtrack export ... --int8 CLIPS")
+        raise ModelError(
+            f"The model '{folder.path}' has no int8 graph; make one with: siamtrack export CHECKPOINT --out FOLDER --int8 CLIPS"
+        )
     search = folder.path / (INT8_SEARCH_GRAPH if precision == "int8" else SEARCH_GRAPH)
     if runtime == "openvino":
         network = module.OpenVINONetwork(folder.path / TEMPLATE_GRAPH, search, precision=precision, threads=threads)

@@ -38,7 +38,7 @@ class Tracker(Protocol[StateT]):
 
         Args:
             frame: RGB uint8 (H, W, 3), or anything `as_image` takes.
-            boxes: at least one; partly outside the frame is fine.
+            boxes: partly outside the frame is fine; none gives no states.
 
         Raises:
             BoxError: a box is no box, or outside the frame.
@@ -98,6 +98,9 @@ def track(tracker: Tracker[Any], frames: Iterable[Frame], boxes: Sequence[Box]) 
 
 class Session(Generic[StateT]):
     """A tracker with a memory for one target: `init` and `update`, as in OpenCV and the GOT-10k toolkit.
+
+    Images are RGB as everywhere here; OpenCV gives BGR, so pass `frame[..., ::-1]` from there. `update` gives a Prediction:
+    its `box` is what the GOT-10k toolkit wants, and (True, box) what OpenCV's trackers give.
 
     >>> session = Session(tracker)                   # doctest: +SKIP
     >>> session.init(first_frame, (120, 80, 64, 48)) # doctest: +SKIP

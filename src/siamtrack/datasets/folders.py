@@ -12,7 +12,7 @@ from siamtrack.frames import Frame, read
 from siamtrack.results import read_boxes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Sequence:
     """A clip of one target with a box in every frame."""
 

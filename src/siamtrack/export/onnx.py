@@ -62,6 +62,7 @@ def export_model(network: Any, folder: Path, description: Description) -> None:
         OutputError: the folder cannot be written, or holds something else.
         ModelError: a runtime's answers differ from PyTorch's.
     """
+    folder = folder.resolve()  # "." too has a parent and a name then
     if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"'{folder}' exists and is no model folder; give another name so that nothing is lost.")
     try:
@@ -75,12 +76,25 @@ def export_model(network: Any, folder: Path, description: Description) -> None:
         write_description(temporary, description)
         check_runtimes(folded, temporary)
         temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-    except BaseException:
+        _replace(folder, temporary)
+    except OSError as error:
+        raise OutputError(f"The model folder '{folder}' cannot be written: {error.strerror}.") from error
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Moves the new folder to where the old one may be; the old one is deleted last."""
+    old = new.with_name(f"{new.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_description(folder: Path, description: Description) -> None:

@@ -67,9 +67,9 @@ def quantise(folder: Path, clips: Sequence[Clip]) -> Cost:
     held_out = list(clips[::5])
     used = [clip for clip in clips if clip not in held_out] or list(clips)
     _quantise_graph(folder / SEARCH_GRAPH, folder / INT8_SEARCH_GRAPH, _calibration(folder, used))
-    write_description(folder, description)
+    write_description(folder, description)  # at once, or the folder would be refused for its hash
     runs = {precision: [_boxes(folder, precision, clip) for clip in held_out] for precision in ("auto", "int8")}
-    truths = [clip.boxes[:FRAMES_A_CLIP] for clip in held_out]
+    truths = [clip.boxes[1:FRAMES_A_CLIP] for clip in held_out]
     auc = {
         name: float(np.mean([success_auc(b, t) for b, t in zip(boxes, truths, strict=True)])) for name, boxes in runs.items()
     }
@@ -88,7 +88,7 @@ def quantise(folder: Path, clips: Sequence[Clip]) -> Cost:
 def _boxes(folder: Path, precision: str, clip: Clip) -> Boxes:
     tracker = open_model(folder, precision=precision)
     steps = track(tracker, islice(clip.frames(), FRAMES_A_CLIP), [clip.first_box])
-    return np.array([step.predictions[0].box for step in steps])
+    return np.array([step.predictions[0].box for step in steps])[1:]
 
 
 class _Recorder:
@@ -134,11 +134,11 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 def _quantise_graph(source: Path, target: Path, calls: list[dict[str, NDArray[Any]]]) -> None:
     logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises on the root logger
     with tempfile.TemporaryDirectory() as temporary:
-        plain = Path(temporary) / "plain.onnx"
+        plain, quantised = Path(temporary) / "plain.onnx", Path(temporary) / "quantised.onnx"
         onnx.save(onnx.shape_inference.infer_shapes(_with_float_weights(onnx.load(source))), plain)
         quantize_static(
             plain,
-            target,
+            quantised,
             _Reader(calls),
             quant_format=QuantFormat.QDQ,
             # not the correlation: it is a thousandth of the work and decides the position. Activations are quantised after
@@ -150,7 +150,7 @@ def _quantise_graph(source: Path, target: Path, calls: list[dict[str, NDArray[An
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )
-    onnx.save(_with_pixel_scale(onnx.load(target)), target)
+        onnx.save(_with_pixel_scale(onnx.load(quantised)), target)
 
 
 def _with_pixel_scale(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -93,7 +93,7 @@ PRESETS = {
 targets whose size does not change."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # arrays have no one answer to "equal"
 class SiamFCState:
     """All memory of one target."""
 
@@ -120,6 +120,8 @@ class SiamFCTracker:
 
     def start(self, frame: Image, boxes: Sequence[Box]) -> list[SiamFCState]:
         """See `Tracker.start`."""
+        if not boxes:
+            return []
         frame = checked_image(frame)
         height, width = frame.shape[:2]
         boxes = [check_box(Box(*box), width, height) for box in boxes]
