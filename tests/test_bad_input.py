@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from command_line import (
     FAST,
     INPUT,
     MODEL,
+    OUTPUT,
     bgr,
     frames_of,
     pictures,
@@ -26,6 +28,7 @@ from command_line import (
     text_of,
 )
 
+from siamtrack import doctor
 from siamtrack.frames import read
 from siamtrack.library import model_names
 from siamtrack.model_folder import SEARCH_GRAPH
@@ -49,7 +52,7 @@ def test_missing_file(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file(clip: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(clip, tmp_path))
     copy.chmod(0)
@@ -86,6 +89,34 @@ def test_a_picture_that_is_broken_in_the_middle(tmp_path: Path) -> None:
     assert frames_of(tmp_path / "b.csv") == [0, 1]
     with read(tmp_path / "v.mp4") as frames:
         assert len(list(frames)) == 2
+
+
+def test_a_picture_that_is_broken_at_the_beginning(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "shots", [bgr(number) for number in range(3)])
+    (folder / "000.png").write_bytes(b"broken")
+    refused(["track", folder, *BOX, "--out", "b.csv"], INPUT, "000.png", folder=tmp_path)
+    refused(["frame", folder, "--out", "f.png"], INPUT, "000.png", folder=tmp_path)
+    (folder / "002.png").write_bytes(b"broken")
+    refused(["frame", folder, "--at", 2, "--out", "f.png"], INPUT, "002.png", folder=tmp_path)
+
+
+def test_names_that_are_too_long(clip: Path, tmp_path: Path) -> None:
+    long = "a" * 300
+    refused(["track", f"{long}.mp4", *BOX], INPUT, long, folder=tmp_path)
+    refused(["frame", f"{long}.mp4", "--out", "f.png"], INPUT, long, folder=tmp_path)
+    refused(["frame", clip, "--out", f"{long}.png"], OUTPUT, "cannot be written", folder=tmp_path)
+    refused(["demo", "--out", long], OUTPUT, "cannot be written", folder=tmp_path)
+    for option, ending in (("--out", "csv"), ("--video", "mp4"), ("--sheet", "png")):
+        refused(["track", clip, *BOX, option, f"{long}.{ending}"], OUTPUT, "cannot be written", folder=tmp_path)
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, OUTPUT), (errno.EACCES, INPUT)])
+def test_errors_of_the_system_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int) -> None:
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "place")
+
+    monkeypatch.setattr(doctor, "examine", fail)
+    refused(["doctor"], code, f"'place' cannot be used: {os.strerror(number)}.", folder=tmp_path)
 
 
 def test_frames_of_changing_size(tmp_path: Path) -> None:

@@ -166,6 +166,21 @@ class TestPictures:
         assert (len(got), error.frames_read) == (2, 2)
         assert "img10.png' (frame 2) cannot be read" in str(error)
 
+    def test_damaged_first_picture(self, shots: Path) -> None:
+        (shots / "img10.png").write_bytes(b"no picture")
+        with pytest.raises(SourceError, match=r"img10\.png' \(frame 2\) cannot be read") as caught:
+            read(shots, start=2)
+        assert type(caught.value) is SourceError
+
+    def test_a_folder_that_may_not_be_read(self, shots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "iterdir", refuse)
+        for path in (shots, shots / "none.mp4"):
+            with pytest.raises(SourceError, match=r"cannot be read: Permission denied\."):
+                read(path)
+
     def test_nothing_there(self, shots: Path, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(
@@ -234,11 +249,21 @@ class TestCamera:
         assert tuple(got[0].image[0, 0]) == (200, 0, 0)
 
     def test_not_there(self, capfd: pytest.CaptureFixture[str]) -> None:
-        level = cv2.utils.logging.getLogLevel()
+        logging = getattr(cv2.utils, "logging", cv2)
+        level = logging.getLogLevel()
         with pytest.raises(SourceError, match=r"Camera 77 cannot be opened\. Check that it is connected"):
             read("77")
         assert capfd.readouterr() == ("", "")
-        assert cv2.utils.logging.getLogLevel() == level
+        assert logging.getLogLevel() == level
+
+    def test_log_level_of_older_opencv(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        levels = [3]
+        monkeypatch.delattr(cv2.utils, "logging", raising=False)
+        monkeypatch.setattr(cv2, "getLogLevel", lambda: levels[-1], raising=False)
+        monkeypatch.setattr(cv2, "setLogLevel", levels.append, raising=False)
+        monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+        with read(3):
+            assert levels == [3, 0, 3]
 
     def test_backward_is_refused(self) -> None:
         with pytest.raises(SourceError, match="live and cannot be read backward"):
@@ -293,6 +318,10 @@ class TestUrl:
             port = unused.getsockname()[1]
         with pytest.raises(SourceError, match="cannot be opened"):
             read(f"udp://127.0.0.1:{port}")
+
+    def test_an_address_may_be_longer_than_a_name(self, address: str) -> None:
+        with pytest.raises(SourceError, match="cannot be opened"):
+            read(f"{address}/none.mp4?token={'a' * 300}")
 
     def test_unknown_scheme(self) -> None:
         with pytest.raises(SourceError, match=r"begins with 'gopher://' is not known; known are rtsp"):

@@ -217,9 +217,9 @@ def test_paths_that_cannot_be_written_are_refused_at_once(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").write_text("")
     for path, layout, match in (
-        ("missing/a.csv", None, "no folder"),
-        ("missing/a", "got10k", "no folder"),
-        ("folder.csv", None, "in the way"),
+        ("missing/a.csv", None, "does not exist"),
+        ("missing/a", "got10k", "does not exist"),
+        ("folder.csv", None, "is a folder"),
         ("file/a.csv", None, "is a file, not a folder"),
         ("file", "got10k", "is a file, not a folder"),
         ("a" * 300 + ".csv", None, "too long"),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from siamtrack.bench import CANDIDATES, PACKAGES
+from siamtrack.bench import CANDIDATES, PACKAGES, installed_trackers
 from siamtrack.box import iou
 from siamtrack.errors import MissingExtraError, ModelError, SettingsError, SiamtrackError
 from siamtrack.library import EMBEDDED, model_names, open_model, open_network, settings_of
@@ -299,3 +299,26 @@ def test_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch, 
     ) as caught:
         open_model(runtime=runtime)
     assert caught.value.exit_code == 4
+
+
+def test_bench_goes_on_where_a_part_of_an_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    names = installed_trackers("siamfc", None, ())
+    assert "openvino auto" in names
+    assert not any(name.startswith("torch") for name in names)
+
+
+def test_threads_reach_torch() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    try:
+        open_model(runtime="torch", threads=1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_too_few_threads_are_refused(threads: int) -> None:
+    with pytest.raises(SettingsError, match="at least 1"):
+        open_model(threads=threads)

@@ -83,7 +83,8 @@ def follow(tracker: SiamFCTracker, frames: Sequence[NDArray[np.uint8]], box: Box
 def test_ten_steps_of_the_published_tracker(shared_data: Path) -> None:
     """siamfc-pytorch on stored maps. Their boxes are 1-based: the centre in our coordinates is x - 1 + w / 2.
 
-    Without the sub-pixel peak and the reference at rest, which they do not have. What is left is the rounding of the stored maps to 16 bits.
+    Without the sub-pixel peak and the reference at rest, which they do not have. What is left is the rounding of the stored
+    maps to 16 bits.
     """
     stored = np.load(shared_data / "networks" / "steps_siamfc.npz")
     facts = json.loads((shared_data / "networks" / "steps_siamfc.json").read_text())
@@ -124,8 +125,8 @@ def test_presets_are_settings() -> None:
 def test_a_target_that_stands_still_stays_where_it_is(search_size: int, settings: dict[str, Any]) -> None:
     """500 steps; the middle of a map with an even number of cells lies between two cells.
 
-    Without the reference at rest, which would hide any offset. The answer is the same in every step, so that even float32 rounding adds up: it moves a box by 3e-5 px a step. The
-    published peak moves it by 0.2 px a step.
+    Without the reference at rest, which would hide any offset. The answer is the same in every step, so that even float32
+    rounding adds up: it moves a box by 3e-5 px a step. The published peak moves it by 0.2 px a step.
     """
     cells = (search_size - 127) // STRIDE_PX + 1
     maps = [bump((0, 0), cells, height=h) for h in (4, 5, 4)][: settings.get("scales", 3)]

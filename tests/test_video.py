@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -173,13 +174,36 @@ class TestEnds:
         def full(*args: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(Path, "replace", full)
-        with (
-            pytest.raises(OutputError, match=r"cannot be written: No space left on device\."),
-            VideoWriter(tmp_path / "a.mp4") as w,
-        ):
-            w.write(flat())
+        writer = VideoWriter(tmp_path / "a.mp4")
+        writer.write(flat())
+        monkeypatch.setattr(writer, "_stream", SimpleNamespace(encode=full))
+        with pytest.raises(OutputError, match=r"cannot be written: No space left on device\."):
+            writer.close()
         assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("hidden", [False, True])
+    def test_a_finished_video_is_kept_where_the_old_one_cannot_be_replaced(
+        self, hidden: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, rename = tmp_path / "a.mp4", Path.replace
+        path.write_text("before")
+
+        def in_use(part: Path, target: Path) -> Path:
+            if hidden or target == path:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return rename(part, target)
+
+        monkeypatch.setattr(Path, "replace", in_use)
+        writer = VideoWriter(path)
+        for _ in range(5):
+            writer.write(flat())
+        with pytest.raises(OutputError, match="cannot be replaced: Permission denied") as caught:
+            writer.close()
+        (kept,) = set(tmp_path.iterdir()) - {path}
+        assert kept.name.startswith(".") == hidden
+        assert f"The finished video is in '{kept}'." in str(caught.value)
+        assert len(list(read(kept))) == 5
+        assert path.read_text() == "before"
 
 
 class TestRefusals:
@@ -206,7 +230,7 @@ class TestRefusals:
                 raise PermissionError(errno.EACCES, "Permission denied")
 
             monkeypatch.setattr(Path, "open", refuse)
-        with pytest.raises(OutputError, match="may not be written"):
+        with pytest.raises(OutputError, match=r"may not be written|cannot be written: Permission denied"):
             VideoWriter(locked / "a.mp4")
 
     @pytest.mark.parametrize("fps", [0, -1, float("nan"), 1e6])

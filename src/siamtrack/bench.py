@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from siamtrack.box import Box, check_box
-from siamtrack.errors import InputError, ModelError, SettingsError
+from siamtrack.errors import InputError, MissingExtraError, ModelError, SettingsError
 from siamtrack.frames import Frame, read
 from siamtrack.library import open_model
 from siamtrack.stages import STAGES, UNTIMED, Timing, measure
@@ -145,6 +145,8 @@ def installed_trackers(model: str, threads: int | None, overrides: Sequence[str]
             continue
         try:
             tracker = open_model(model, runtime=runtime, precision=precision, threads=threads, overrides=overrides)
+        except MissingExtraError:  # torch needs safetensors too
+            continue
         except ModelError:
             if precision != "int8":  # a model need not have an int8 graph
                 raise
@@ -162,7 +164,7 @@ def _video(source: str | None, size: str, targets: int, frames: int) -> Iterator
     scene = Scene(width, height, objects=targets)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.mp4"
-        with VideoWriter(path, fps=25) as writer:
+        with VideoWriter(path) as writer:
             for frame in scene.frames(frames):
                 writer.write(frame.image, frame.time)
         yield str(path), [scene.box(target, 0) for target in range(targets)]

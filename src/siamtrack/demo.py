@@ -11,7 +11,7 @@ from typing import Any
 from siamtrack.box import center_error, iou
 from siamtrack.errors import OutputError
 from siamtrack.outputs import Outputs
-from siamtrack.synthetic.scene import Scene
+from siamtrack.synthetic.scene import FPS, Scene
 from siamtrack.tracking import Step, Tracker, track
 
 TARGETS = 3
@@ -60,7 +60,7 @@ def run_demo(
     errors: list[list[float]] = [[] for _ in boxes]
     seconds = []
     with Outputs(
-        boxes=folder / "demo.csv", format=None, video=folder / "demo.mp4", sheet=folder / "demo.png", targets=TARGETS, fps=25
+        boxes=folder / "demo.csv", format=None, video=folder / "demo.mp4", sheet=folder / "demo.png", targets=TARGETS, fps=FPS
     ) as outputs:
         for step in watch(track(tracker, scene.frames(frames), boxes)):
             outputs.write(step)

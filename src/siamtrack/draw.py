@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from siamtrack.box import Box
 from siamtrack.errors import OutputError, nearest
-from siamtrack.image import Image
+from siamtrack.image import PICTURE_ENDINGS, Image
 
 Colour = tuple[int, int, int]
 
@@ -48,7 +48,6 @@ LIGHT: Colour = (245, 245, 245)
 """Letters on dark ground, RGB."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def draw_boxes(
@@ -218,8 +217,8 @@ def save_image(path: str | os.PathLike[str], image: Image) -> None:
     """
     path = Path(path)
     ending = path.suffix.lower()
-    if ending not in _ENDINGS:
-        raise OutputError(f"Cannot write {path}: '{ending}' is no ending of a picture. {nearest(ending, _ENDINGS)}")
+    if ending not in PICTURE_ENDINGS:
+        raise OutputError(f"Cannot write {path}: '{ending}' is no ending of a picture. {nearest(ending, PICTURE_ENDINGS)}")
     try:
         done, data = cv2.imencode(ending, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     except cv2.error as error:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import itertools
 import re
 import time
@@ -25,17 +26,16 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import cv2
 import numpy as np
 
 from siamtrack.errors import ImageError, SourceError, TruncatedError
-from siamtrack.image import Image, as_image
+from siamtrack.image import PICTURE_ENDINGS, Image, as_image
 from siamtrack.video_stream import DEFAULT_FPS, EXPECTED, Stream, pieces_from_back
 
-PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
 
 
@@ -99,7 +99,10 @@ class FrameReader(ABC):
     def _open(self) -> Self:
         """Decodes the first frame, so that a source that cannot be read is refused before the first iteration."""
         self._running = self._frames()
-        self._first = next(self._running)
+        try:
+            self._first = next(self._running)
+        except TruncatedError as error:  # of which nothing can be kept
+            raise SourceError(str(error)) from error
         self.size = (self._first.image.shape[1], self._first.image.shape[0])
         return self
 
@@ -121,37 +124,52 @@ def read(source: str | Path | int, *, start: int = 0, backward: bool = False) ->
             stamps (a bare .h264) every piece is decoded from the beginning, which is slow.
 
     Raises:
-        SourceError: nothing is there, it cannot be opened, it holds no picture, or it ends before `start`.
+        SourceError: nothing is there, it cannot be opened, it holds no picture, it ends before `start`, or its first frame
+            cannot be decoded.
         TruncatedError: while iterating, when the source ended too early or a part of it could not be decoded.
     """
-    path = Path(str(source))
     if start < 0:
         raise SourceError(f"The first frame cannot be {start}; frames are counted from 0.")
     if not str(source):
         raise SourceError(f"The name of the source is empty. {EXPECTED}")
+    try:
+        return _reader_of(source, start=start, backward=backward)._open()
+    except OSError as error:
+        raise SourceError(f"'{source}' cannot be read: {error.strerror or error}. {EXPECTED}") from error
+
+
+def _reader_of(source: str | Path | int, *, start: int, backward: bool) -> FrameReader:
+    exists = _exists(Path(str(source)))
     scheme, separator, _ = str(source).partition("://")
-    reader: FrameReader
-    if separator and not path.exists():
+    if separator and not exists:
         if scheme.lower() not in _SCHEMES:
             raise SourceError(f"A source that begins with '{scheme}://' is not known; known are {', '.join(_SCHEMES)}.")
-        reader = _Video(str(source), start=start, backward=backward)
-    elif isinstance(source, int) or (str(source).isdecimal() and not path.exists()):
-        reader = _Camera(int(str(source)), start=start, backward=backward)
-    else:
-        reader = _read_path(str(source), start=start, backward=backward)
-    return reader._open()
+        return _Video(str(source), start=start, backward=backward)
+    if isinstance(source, int) or (str(source).isdecimal() and not exists):
+        return _Camera(int(str(source)), start=start, backward=backward)
+    return _read_path(str(source), start=start, backward=backward)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # no file, but perhaps an address
+            return False
+        raise
 
 
 def _read_path(source: str, *, start: int, backward: bool) -> FrameReader:
     path = Path(source)
-    if path.is_dir():
+    exists = _exists(path)
+    if exists and path.is_dir():
         found = sorted(path.iterdir())
         return _Pictures(f"The folder '{source}'", path.resolve().name, found, start=start, backward=backward)
-    if not path.exists() and any(mark in source for mark in "*?["):
+    if not exists and any(mark in source for mark in "*?["):
         found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         name = next((entry.resolve().parent.name for entry in found), "")
         return _Pictures(f"The pattern '{source}'", name, found, start=start, backward=backward)
-    if not path.exists():
+    if not exists:
         raise SourceError(f"There is no file or folder '{source}'. {_similar(path) or EXPECTED}")
     if path.suffix.lower() in PICTURE_ENDINGS:
         raise SourceError(f"'{source}' is one picture, not a video. {EXPECTED}")
@@ -254,12 +272,13 @@ class _Camera(FrameReader):
 
 @contextlib.contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logging: Any = getattr(cv2.utils, "logging", cv2)  # in cv2 itself up to OpenCV 4.12, in cv2.utils.logging from 4.13 on
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        logging.setLogLevel(level)
 
 
 class _Video(FrameReader):

@@ -12,6 +12,9 @@ from siamtrack.errors import ImageError
 Image = NDArray[np.uint8]
 """An RGB picture, uint8, shape (H, W, 3), C-contiguous."""
 
+PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+"""How the names of picture files end, in lower case."""
+
 
 def as_image(array: NDArray[Any]) -> Image:
     """An RGB uint8 image from what cameras, files and other libraries give.

@@ -63,7 +63,7 @@ def open_model(
         runtime: who computes the network: "openvino", "onnx" or "torch".
         precision: "auto", or one that the runtime knows: "float32", "bfloat16", "float16", "int8".
         device: of the torch runtime.
-        threads: at most so many for the openvino and onnx runtimes; None: all.
+        threads: at most so many, with torch for the whole process; None: all that the runtime finds.
         overrides: settings of the procedure as "key=value" texts.
 
     Raises:
@@ -94,11 +94,13 @@ def open_network(
         raise SettingsError(f"Unknown runtime '{runtime}'. {nearest(runtime, RUNTIMES)}")
     if runtime != "torch" and device != "cpu":
         raise SettingsError(f"The {runtime} runtime computes on the CPU; the device '{device}' needs --runtime torch.")
+    if threads is not None and threads < 1:
+        raise SettingsError(f"A network cannot be computed by {threads} threads; give at least 1, or None for all.")
     module = _runtime_module(runtime)
     if precision not in module.PRECISIONS:
-        raise SettingsError(f"The {runtime} runtime has no precision '{precision}'. {nearest(precision, module.PRECISIONS)}")
+        raise SettingsError(f"The {runtime} runtime has no precision '{precision}'; it has {', '.join(module.PRECISIONS)}.")
     if runtime == "torch":
-        network: Network = module.TorchNetwork(_torch_module(folder), device=device, precision=precision)
+        network: Network = module.TorchNetwork(_torch_module(folder), device=device, precision=precision, threads=threads)
         return network
     if precision == "int8" and not folder.has_int8:
         raise ModelError(

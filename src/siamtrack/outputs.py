@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,12 +10,13 @@ from types import TracebackType
 from typing import Self
 
 from siamtrack.draw import draw_boxes, save_image
-from siamtrack.errors import OutputError, nearest
-from siamtrack.frames import PICTURE_ENDINGS
+from siamtrack.output_paths import check_distinct, check_folder, check_path, check_picture_path
 from siamtrack.results import ResultWriter, Row
 from siamtrack.sheets import SheetCollector
 from siamtrack.tracking import Step
 from siamtrack.video import VideoWriter
+
+__all__ = ["Outputs", "check_distinct", "check_folder", "check_path", "check_picture_path"]
 
 HIGHEST_FPS = 1000  # a source that says more (90000 is common where the rate varies) has no nominal rate
 
@@ -103,76 +103,6 @@ class Outputs:
         rate = f", {self._steps / self._seconds:.3g} frames a second in the tracker" if self._seconds else ""
         written = f" Written: {_listed(self.paths)}." if self.paths and self._steps else ""
         return f"Followed {_counted(self._targets, 'target')} through {_counted(self._steps, 'frame')}{rate}.{written}"
-
-
-def check_distinct(paths: Sequence[Path], source: str | None) -> None:
-    """Refuses to write two results to one file, or over what is read.
-
-    Raises:
-        OutputError: says which.
-    """
-    seen: set[Path] = set()
-    for path in paths:
-        if path.resolve() in seen:
-            raise OutputError(f"'{path}' is given for two results, and the second would replace the first; use two names.")
-        seen.add(path.resolve())
-        if source is not None and _belongs_to(path, source):
-            raise OutputError(f"'{path}' belongs to the source '{source}', which would be lost; write somewhere else.")
-
-
-def _belongs_to(path: Path, source: str) -> bool:
-    """Whether a source file would be replaced, or a picture added to a folder or pattern of pictures that is a source."""
-    origin = Path(source)
-    if origin.is_dir():
-        return path.suffix.lower() in PICTURE_ENDINGS and path.resolve().parent == origin.resolve()
-    if origin.exists():
-        return path.exists() and path.samefile(origin)
-    return any(mark in source for mark in "*?[") and path.absolute().match(str(origin.absolute()))
-
-
-def check_picture_path(path: Path) -> None:
-    """Refuses a path that no picture can be written to, without writing one.
-
-    Raises:
-        OutputError: the ending is that of no picture, or see `check_path`.
-    """
-    if path.suffix.lower() not in PICTURE_ENDINGS:
-        ending = f"The ending '{path.suffix}' of '{path}'" if path.suffix else f"'{path}' has no ending, which"
-        raise OutputError(f"{ending} is not that of a picture. {nearest(path.suffix.lower(), PICTURE_ENDINGS)}")
-    check_path(path)
-
-
-def check_path(path: Path) -> None:
-    """Refuses a path that no file can be written to, without writing one.
-
-    Raises:
-        OutputError: its folder is missing or may not be written, or it is a folder itself.
-    """
-    if path.is_dir():
-        raise OutputError(f"'{path}' is a folder; give the name of a file in it.")
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder '{path.parent}' for '{path.name}' does not exist; make it first or give another path.")
-    _probe(path.parent)
-
-
-def check_folder(path: Path) -> None:
-    """Refuses a path at which no folder can be made or filled, without making one.
-
-    Raises:
-        OutputError: a file is in the way, or the place may not be written.
-    """
-    existing = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
-    if not existing.is_dir():
-        raise OutputError(f"The folder '{path}' cannot be made: '{existing}' is a file; give another name.")
-    _probe(existing)
-
-
-def _probe(folder: Path) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=folder):  # the only test that holds on every system
-            pass
-    except OSError as error:
-        raise OutputError(f"The folder '{folder}' cannot be written: {error.strerror}; choose another one.") from None
 
 
 def _label(target: int, score: float, targets: int) -> str:

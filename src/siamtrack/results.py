@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from io import FileIO
@@ -19,6 +18,7 @@ import numpy as np
 
 from siamtrack.box import Boxes
 from siamtrack.errors import BoxError, OutputError, SettingsError, nearest
+from siamtrack.output_paths import check_path
 from siamtrack.result_layouts import (
     FORMATS,
     ONE_TARGET_A_FILE,
@@ -196,23 +196,7 @@ def _named(path: str | os.PathLike[str]) -> Path:
 
 def _check_writable(paths: Sequence[Path], *, in_folder: bool) -> None:
     for path in paths:
-        place = path.parent if in_folder and not path.parent.exists() else path
-        folder = place.parent
-        try:
-            if place.is_dir():
-                raise OutputError(f"Cannot write {place}: a folder of that name is in the way. Give the name of a file.")
-            if place.exists():
-                if not os.access(place, os.W_OK):
-                    raise OutputError(f"Cannot write {place}: no permission to change it. Choose another name.")
-            elif not folder.exists():
-                raise OutputError(f"Cannot write {place}: there is no folder {folder}. Make it first, or choose another one.")
-            elif not folder.is_dir():
-                raise OutputError(f"Cannot write {place}: {folder} is a file, not a folder. Choose another place.")
-            else:
-                with tempfile.TemporaryFile(dir=folder):  # the only test that holds on every system
-                    pass
-        except OSError as error:
-            raise OutputError(f"Cannot write {place}: {error.strerror}. Choose another place.") from error
+        check_path(path.parent if in_folder and not path.parent.exists() else path, in_place=True)
 
 
 def _refuse_leftovers(path: Path, layout: str, targets: int) -> None:

@@ -83,8 +83,8 @@ def track(tracker: Tracker[Any], frames: Iterable[Frame], boxes: Sequence[Box]) 
     Raises:
         InputError: no box was given, or a box or a frame cannot be used.
     """
-    if not boxes:
-        raise InputError("No box was given; give at least one target.")
+    if isinstance(boxes, Box) or not len(boxes) or any(np.shape(box) != (4,) for box in boxes):
+        raise InputError(f"The boxes are {boxes!r}; expected a list with one box (x, y, w, h) a target, at least one.")
     states: list[Any] | None = None
     for frame in frames:
         began = time.perf_counter()

@@ -17,11 +17,13 @@ from typing import Self
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream  # not av.VideoStream, which PyAV has from 13.1 on
 
 from siamtrack.errors import OutputError
 from siamtrack.image import Image, as_image
+from siamtrack.output_paths import check_path
+from siamtrack.video_stream import DEFAULT_FPS
 
-_DEFAULT_FPS = 25.0
 _TICKS = 60000  # a second; 24, 25, 30, 30000/1001, 50 and 60 frames divide it, and MPEG-4 allows no more than 65535
 _H264 = ("libx264", {"preset": "veryfast", "crf": "20"})
 _MPEG4 = ("mpeg4", {"flags": "+qscale", "global_quality": str(3 * 118)})  # quantiser 3, in FFmpeg's lambda units
@@ -52,22 +54,19 @@ class VideoWriter:
                 not above 0, or FFmpeg has no encoder for the ending.
         """
         self.path = Path(path)
-        self._fps = _DEFAULT_FPS if fps is None else float(fps)
+        self._fps = DEFAULT_FPS if fps is None else float(fps)
         if not 0 < self._fps <= 1000:
             raise OutputError(f"A video cannot have {self._fps:g} frames per second; expected a number above 0, up to 1000.")
         self._codec, self._options = _encoder(self.path)
         self._part = self.path.with_name(f".{self.path.stem}-{uuid.uuid4().hex[:8]}{self.path.suffix.lower()}")
         self._reserve()
         self._output: av.container.OutputContainer | None = None
-        self._stream: av.VideoStream | None = None
+        self._stream: VideoStream | None = None
         self._ended = False
         self._clock = _Clock(self._fps, regular=self.path.suffix.lower() == ".avi")
 
     def _reserve(self) -> None:
-        if self.path.is_dir():
-            raise OutputError(f"'{self.path}' is a folder; give the name of a video file in it, such as 'video.mp4'.")
-        if not self.path.parent.is_dir():
-            raise OutputError(f"The folder '{self.path.parent}' for '{self.path.name}' does not exist; create it first.")
+        check_path(self.path)
         with self._explained():
             self._part.open("xb").close()
 
@@ -98,11 +97,11 @@ class VideoWriter:
             picture.pts, picture.time_base = self._clock.ticks(time), self._clock.base
             self._output.mux(self._stream.encode(picture))
 
-    def _begin(self, *, width: int, height: int) -> tuple[av.container.OutputContainer, av.VideoStream]:
+    def _begin(self, *, width: int, height: int) -> tuple[av.container.OutputContainer, VideoStream]:
         options = {"movflags": "+faststart"} if self._part.suffix == ".mp4" else {}
         output = av.open(str(self._part.resolve()), "w", options=options)
         stream = output.add_stream(self._codec, rate=_rate(self._fps), options=self._options)
-        assert isinstance(stream, av.VideoStream)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = self._clock.base
         stream.codec_context.colorspace = _BT601
@@ -112,7 +111,8 @@ class VideoWriter:
         """Finishes the file and moves it to its final name. May be called more than once.
 
         Raises:
-            OutputError: no picture was written, or the file cannot be finished.
+            OutputError: no picture was written, the file cannot be finished, or it cannot replace an older one; then the
+                message says where it is.
         """
         if self._ended:
             return
@@ -123,9 +123,24 @@ class VideoWriter:
             with self._explained():
                 self._output.mux(self._stream.encode(None))
                 self._output.close()
-                self._part.replace(self.path)
-        finally:
+        except BaseException:
             self.discard()
+            raise
+        self._ended = True
+        try:
+            self._part.replace(self.path)
+        except OSError as error:  # on Windows: the older one is open in a player
+            reason = (error.strerror or str(error)).rstrip(".")
+            kept = self._kept()
+            raise OutputError(f"'{self.path}' cannot be replaced: {reason}. The finished video is in '{kept}'.") from error
+
+    def _kept(self) -> Path:
+        """Where the finished video is, under a name that is not hidden if that is possible."""
+        visible = self._part.with_name(self._part.name.removeprefix("."))
+        try:
+            return self._part.replace(visible)
+        except OSError:
+            return self._part
 
     def discard(self) -> None:
         """Gives the video up and leaves nothing behind. Does nothing after `close`."""

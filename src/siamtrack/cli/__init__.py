@@ -7,6 +7,7 @@ that cannot be used; 4 an optional package is missing; 5 a result that cannot be
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
@@ -17,30 +18,41 @@ from rich.console import Console
 from rich.text import Text
 
 from siamtrack.cli import look, make, track
-from siamtrack.errors import SiamtrackError
+from siamtrack.errors import InputError, OutputError, SiamtrackError
 
 INTERRUPTED = 130
 EXIT_CODES = (
     "Exit codes: 0 done, 1 the source ended early (what was read is kept), 2 unusable input, 3 unusable model, "
     "4 missing package, 5 a result cannot be written, 6 training had to stop, 130 Ctrl-C (results so far are kept)."
 )
+_OF_WRITING = (errno.ENOSPC, errno.EROFS, errno.EFBIG)  # no system says these of reading
 
 
 def _explained(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, where an error that siamtrack raises on purpose becomes one message and an exit code."""
+    """The command, where an error of siamtrack or of the system becomes one message and an exit code."""
 
     @functools.wraps(command)
     def explained(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except SiamtrackError as error:
-            message = Text.assemble(("Error: ", "bold red"), str(error))
-            Console(stderr=True).print(message, soft_wrap=True)
-            raise typer.Exit(error.exit_code) from None
+            raise _refusal(str(error), error.exit_code) from None
+        except BrokenPipeError:  # whoever read the output has gone: the command line's own affair
+            raise
+        except OSError as error:
+            where = f"'{error.filename}' cannot be used: " if error.filename else ""
+            code = OutputError.exit_code if error.errno in _OF_WRITING else InputError.exit_code
+            raise _refusal(f"{where}{error.strerror or error}.", code) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
     return explained
+
+
+def _refusal(message: str, code: int) -> typer.Exit:
+    """Prints the message; to be raised."""
+    Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), message), soft_wrap=True)
+    return typer.Exit(code)
 
 
 app = typer.Typer(

@@ -34,7 +34,7 @@ def demo(
     """
     from siamtrack.demo import run_demo
     from siamtrack.library import open_model
-    from siamtrack.outputs import check_folder
+    from siamtrack.output_paths import check_folder
 
     check_folder(out)
     tracker = open_model(model, runtime=runtime, precision=precision, overrides=overrides or ())
@@ -58,7 +58,7 @@ def frame(
     """Save a frame with a pixel grid, for reading off a box."""
     from siamtrack.draw import draw_boxes, save_image
     from siamtrack.frames import read
-    from siamtrack.outputs import check_distinct, check_picture_path
+    from siamtrack.output_paths import check_distinct, check_picture_path
     from siamtrack.sheets import pixel_grid
 
     boxes = options.parsed_boxes(box or ())

@@ -27,7 +27,10 @@ def track(
         list[str] | None, typer.Option("--box", "-b", metavar="X,Y,W,H", help="The target in the first frame. Repeat for more.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the boxes here.", show_default="NAME.csv")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write the boxes here.", show_default="NAME.csv, if no --video or --sheet"
+        ),
     ] = None,
     layout: Annotated[
         str | None,
@@ -76,6 +79,8 @@ def track(
             stopped = _write_all(steps, outputs)
     if not quiet:
         console.print(outputs.summary())
+        if isinstance(stopped, KeyboardInterrupt):
+            console.print("Stopped by Ctrl-C; what was followed so far is kept.")
     if stopped is not None:
         raise stopped
 

@@ -21,12 +21,16 @@ class TorchNetwork:
         module: with `embed(pixels)` and `match(templates, pixels)`, pixels (B, 3, S, S) RGB 0..255.
         device: as PyTorch names it: "cpu", "cuda", "cuda:1", "mps".
         precision: "auto" is float32; other types are computed by autocast.
+        threads: at most so many on the CPU; None: as PyTorch is set. PyTorch has one number for the whole process, so this
+            also holds for every other network and stays when this one is gone.
 
     Raises:
         SettingsError: PyTorch has no such device here.
     """
 
-    def __init__(self, module: Any, *, device: str = "cpu", precision: str = "auto") -> None:
+    def __init__(self, module: Any, *, device: str = "cpu", precision: str = "auto", threads: int | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._device = _usable_device(device)
         self._module = module.to(self._device).eval()
         self._dtype = torch.float32 if precision == "auto" else getattr(torch, precision)

@@ -18,6 +18,7 @@ from siamtrack.frames import Frame
 from siamtrack.image import Image
 
 SPRITE_PX = 96
+FPS = 25
 
 
 class Pose(NamedTuple):
@@ -83,10 +84,10 @@ class Scene:
         return frame
 
     def frames(self, count: int | None = None) -> Iterator[Frame]:
-        """The first `count` frames at 25 a second; without an end when None."""
+        """The first `count` frames at `FPS` a second; without an end when None."""
         number = 0
         while count is None or number < count:
-            yield Frame(index=number, time=number / 25, image=self.image(number))
+            yield Frame(index=number, time=number / FPS, image=self.image(number))
             number += 1
 
 
