@@ -82,5 +82,13 @@ def test_training(tmp_path: Path) -> None:
     refused(["train", "good.toml", "empty", *out], INPUT, "empty", folder=tmp_path)
     refused(["train", "good.toml", "empty", *out, "--set", "pairs=x"], INPUT, "'pairs'", "expected int", folder=tmp_path)
     refused(["train", "good.toml", "empty", *out, "--teacher", "none.pth"], MODEL, "none.pth", folder=tmp_path)
+    from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
+
+    torch.save(SiamFC(SiamFCNetworkSettings(width=0.125)).state_dict(), tmp_path / "thin.pth")
+    teach = ("train", "good.toml", "empty", *out, "--teacher", "thin.pth")
+    refused([*teach], INPUT, "teacher_weight=0", folder=tmp_path)
+    refused([*teach, "--set", "teacher_weight=1"], INPUT, "width 0.125", folder=tmp_path)
+    refused(["train", "good.toml", "empty", *out, "--set", "teacher_weight=1"], INPUT, "no teacher", folder=tmp_path)
+    refused(["train", "good.toml", "empty", *out, "--set", "clip_norm=-1"], INPUT, "clip_norm", folder=tmp_path)
     refused(["train", "good.toml", "empty", "--out", "good.toml"], OUTPUT, "is a file", folder=tmp_path)
     assert not (tmp_path / "run").exists()

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.errors import BoxError, DataError, SettingsError
+from siamtrack.errors import DataError, SettingsError
 from siamtrack.synthetic import photometric
-from siamtrack.synthetic.material import Cutout, Material, Still, find_material
+from siamtrack.synthetic.material import Cutout, Material, PictureCache, Still, find_material
 from siamtrack.synthetic.pairs import Pair, PairSettings, PairSource
 from siamtrack.synthetic.scene import Scene
 
@@ -238,8 +238,80 @@ def test_bad_annotations_are_refused_by_name(tmp_path: Path, name: str) -> None:
 
 def test_a_bad_line_of_a_track_is_refused(tmp_path: Path) -> None:
     (every_kind(tmp_path) / "tracks" / "run" / "groundtruth.txt").write_text("1,2,3,4\n1,2,3\n1,2,3,4\n")
-    with pytest.raises((DataError, BoxError)):
+    with pytest.raises(DataError, match=r"groundtruth\.txt, line 2: found '1,2,3'"):
         find_material([tmp_path])
+
+
+def test_tracks_may_be_separated_by_anything_but_must_show_something(tmp_path: Path) -> None:
+    truth = every_kind(tmp_path) / "tracks" / "run" / "groundtruth.txt"
+    truth.write_text("10\t10 40,40\nnan nan nan nan\n1 2 -3 -4\n")
+    assert [track.present for track in find_material([tmp_path]).tracks] == [[0], [0, 2]]
+    truth.write_text("nan,nan,nan,nan\n" * 3)
+    with pytest.raises(DataError, match="has no frame with its object"):
+        find_material([tmp_path])
+
+
+def test_16_bits(tmp_path: Path) -> None:
+    """Colours and alpha are scaled, not wrapped, and labels keep their numbers."""
+    alpha = np.zeros((60, 80), np.uint16)
+    alpha[10:50, 20:60] = 65535
+    alpha[:, :20] = 200  # next to nothing of 65535
+    write(tmp_path / "cut.png", np.dstack([np.full((60, 80, 3), (257, 257 * 2, 257 * 100), np.uint16), alpha]))
+    write(tmp_path / "scene.png", noise())
+    labels = np.zeros((120, 160), np.uint16)
+    labels[30:90, 20:75] = 300
+    labels[30:90, 85:140] = 300 - 256
+    write(tmp_path / "scene_seg.png", labels)
+    cut, *segments = find_material([tmp_path]).cutouts
+    assert cut.read().shape == (40, 40, 4)
+    assert cut.read()[5, 5].tolist() == [100, 2, 1, 255]
+    assert [segment.segment for segment in segments] == [44, 300]
+    assert [segment.read().shape for segment in segments] == [(60, 55, 4)] * 2
+
+
+def test_a_label_map_of_another_size_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "scene.png", noise())
+    write(tmp_path / "scene_seg.png", np.zeros((120, 100), np.uint8))
+    with pytest.raises(DataError, match=r"scene_seg\.png' has 100x120 pixels; its picture has 160x120"):
+        find_material([tmp_path])
+
+
+def test_names_in_any_script(tmp_path: Path) -> None:
+    (tmp_path / "Bilder-äß").mkdir()
+    write(tmp_path / "a.png", disc())
+    (tmp_path / "a.png").rename(tmp_path / "Bilder-äß" / "猫.png")
+    write(tmp_path / "b.png", noise())
+    found = find_material([tmp_path])
+    assert found.cutouts[0].read().shape == (57, 77, 4)
+
+
+def test_the_picture_cache_is_bounded_by_bytes() -> None:
+    cache = PictureCache(100)
+    made: list[str] = []
+
+    def get(name: str, size: int) -> int:
+        return len(cache.get(name, lambda: made.append(name) or np.zeros(size, np.uint8)))  # type: ignore[func-returns-value]
+
+    assert [get("a", 40), get("b", 40), get("a", 40)] == [40, 40, 40]
+    get("c", 40)  # b was not used for longest
+    get("a", 40)
+    get("huge", 101)  # never kept, and drives nothing out
+    get("c", 40)
+    assert made == ["a", "b", "c", "huge"]
+    assert cache.size == 80
+    get("b", 40)
+    assert made[-1] == "b"
+
+
+def test_the_digest_is_of_what_decides_the_pairs(tmp_path: Path) -> None:
+    found = find_material([every_kind(tmp_path / "here")])
+    assert found.digest() == find_material([every_kind(tmp_path / "there")]).digest()
+    assert found.digest() != replace(found, tracks=()).digest()
+    write(tmp_path / "here" / "plain" / "picture0.jpg", noise(seed=77))
+    assert found.digest() != find_material([tmp_path / "there"]).digest()
+    (tmp_path / "here" / "plain" / "picture0.jpg").unlink()
+    with pytest.raises(DataError, match=r"picture0\.jpg' cannot be read any more"):
+        found.digest()
 
 
 def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
@@ -296,8 +368,7 @@ def test_a_pair_is_a_function_of_seed_and_number(material: Material) -> None:
 
 
 def test_shape_of_pairs(material: Material) -> None:
-    settings = PairSettings(template_size=95, search_size=143, max_shift=20.0)
-    source = PairSource(material, settings, seed=0)
+    source = PairSource(material, PairSettings(max_shift=20.0), seed=0, template_size=95, search_size=143)
     offsets = []
     for number in range(40):
         template, search, offset = source[number]
@@ -322,6 +393,45 @@ def test_pairs_without_a_kind_of_material(material: Material) -> None:
 def test_impossible_shares_are_refused(shares: tuple[float, float, float]) -> None:
     with pytest.raises(SettingsError):
         PairSettings(warp_share=shares[0], paste_share=shares[1], track_share=shares[2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"context": -1.0},
+        {"max_shift": -3.0},
+        {"max_frame_gap": -1},
+        {"grey_share": 7.0},
+        {"warp_share": float("nan")},
+        {"paste_share": float("inf")},
+    ],
+)
+def test_impossible_settings_are_refused(change: dict[str, float]) -> None:
+    with pytest.raises(SettingsError):
+        PairSettings(**change)
+
+
+@pytest.mark.parametrize("kind", ["warp", "paste", "track"])
+def test_without_material_for_any_wanted_kind(material: Material, kind: str) -> None:
+    shares = {f"{name}_share": float(name == kind) for name in ("warp", "paste", "track")}
+    less = {"warp": {"stills": ()}, "paste": {"cutouts": ()}, "track": {"tracks": ()}}[kind]
+    with pytest.raises(DataError, match="No pairs can be made of"):
+        PairSource(replace(material, **less), PairSettings(**shares), seed=0)
+    if kind == "paste":
+        with pytest.raises(DataError, match="0 stills"):
+            PairSource(replace(material, stills=()), PairSettings(**shares), seed=0)
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (1, 1), (2, 3000), (3000, 3)])
+def test_tiny_and_thin_pictures_make_pairs(tmp_path: Path, shape: tuple[int, int]) -> None:
+    write(tmp_path / "still.png", noise(*shape))
+    alpha = np.full((*shape, 4), 255, np.uint8)
+    alpha[0, 0, 3] = 0
+    write(tmp_path / "cut.png", alpha if shape != (1, 1) else disc())
+    write(tmp_path / "thin.png", np.vstack([np.full((1000, 3, 4), 255, np.uint8), np.zeros((1, 3, 4), np.uint8)]))
+    source = PairSource(find_material([tmp_path]), PairSettings(), seed=0)
+    for number in range(40):
+        assert source[number].search.shape == (255, 255, 3)
 
 
 def marker(tmp_path: Path, kind: str) -> Material:

@@ -14,7 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from siamtrack.errors import SettingsError, TrainingError
+from siamtrack.box import Box
+from siamtrack.errors import DataError, SettingsError, TrainingError, WeightsError
+from siamtrack.export import siamfc as export
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 from siamtrack.models.siamfc_checkpoints import read_checkpoint
 from siamtrack.settings import from_mapping, read_toml
@@ -24,7 +26,7 @@ from siamtrack.training import loop
 from siamtrack.training.checkpoint import RUN_CHECKPOINT, RUN_WEIGHTS, load_checkpoint, save_checkpoint
 from siamtrack.training.data import batches
 from siamtrack.training.loop import Recipe, train
-from siamtrack.training.teacher import feature_loss
+from siamtrack.training.teacher import check_teacher, feature_loss
 
 RECIPE = Recipe(
     pairs=24,
@@ -34,8 +36,11 @@ RECIPE = Recipe(
     bfloat16=False,
     learning_rate=1e-3,
     network=SiamFCNetworkSettings(width=0.05, template_size=95, search_size=127),
-    data=PairSettings(template_size=95, search_size=127, max_shift=12.0),
+    data=PairSettings(max_shift=12.0),
 )
+
+
+SIZES = {"template_size": 95, "search_size": 127}
 
 
 @pytest.fixture(scope="module")
@@ -178,14 +183,14 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(
     with pytest.raises(TrainingError, match="nan at step 2"):
         train(replace(RECIPE, validation_pairs=0), material, tmp_path, workers=0)
     saved = torch.load(tmp_path / "bad_batch.pt", weights_only=True)
-    source = PairSource(material.part("training"), RECIPE.data, seed=0)
+    source = PairSource(material.part("training"), RECIPE.data, seed=0, **SIZES)
     expected = list(batches(source, first=0, count=12, batch_size=4, workers=0))[2]
     assert saved["step"] == 2
     assert all(torch.equal(a, b) for a, b in zip(saved["batch"], expected, strict=True))
     assert all(torch.isfinite(v).all() for v in load_checkpoint(tmp_path / RUN_CHECKPOINT)["network"].values())
 
 
-@pytest.mark.parametrize("damage", ["truncated", "altered", "empty", "text", "code"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "empty", "text", "code", "list", "tensors"])
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, material: Material, damage: str) -> None:
     """And left where it is: the user may still rescue something from it."""
     recipe = replace(RECIPE, pairs=4)
@@ -194,6 +199,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, material: Material, dam
     whole = path.read_bytes()
     if damage == "code":
         torch.save({"recipe": Path("x")}, path)
+    elif damage in ("list", "tensors"):
+        torch.save([1, 2] if damage == "list" else {"weight": torch.zeros(3)}, path)
     else:
         middle = len(whole) // 2
         path.write_bytes(
@@ -212,7 +219,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, material: Material, dam
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / RUN_CHECKPOINT
-    save_checkpoint(path, {"step": 1})
+    state = {"recipe": {}, "step": 1, "network": {}, "optimizer": {}}
+    save_checkpoint(path, state)
 
     def full(content: object, file: Any) -> None:
         file.write(b"half")
@@ -220,10 +228,114 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(TrainingError, match="No space left"):
-        save_checkpoint(path, {"step": 2})
+        save_checkpoint(path, state | {"step": 2})
     monkeypatch.undo()
-    assert load_checkpoint(path) == {"step": 1}
+    assert load_checkpoint(path) == state
     assert [p.name for p in tmp_path.iterdir()] == [RUN_CHECKPOINT]  # no half-written file is left
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_is_used(
+    tmp_path: Path, material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the loss itself is finite."""
+
+    class Poison(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, value: torch.Tensor) -> torch.Tensor:
+            return value.clone()
+
+        @staticmethod
+        def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            return gradient * float("inf")
+
+    calls = []
+    correct = loop.balanced_logistic_loss
+
+    def fails_at_the_second(responses: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        loss = correct(responses, targets)
+        return Poison.apply(loss) if len(calls) == 2 else loss
+
+    monkeypatch.setattr(loop, "balanced_logistic_loss", fails_at_the_second)
+    with pytest.raises(TrainingError, match=r"gradient is .* at step 1"):
+        train(replace(RECIPE, validation_pairs=0, checkpoint_steps=1), material, tmp_path, workers=0)
+    assert torch.load(tmp_path / "bad_batch.pt", weights_only=True)["step"] == 1
+    state = load_checkpoint(tmp_path / RUN_CHECKPOINT)
+    assert state["step"] == 1
+    assert all(torch.isfinite(v).all() for v in state["network"].values())
+
+
+def test_other_pictures_or_another_teacher_are_refused(tmp_path: Path, material: Material) -> None:
+    recipe = replace(RECIPE, pairs=4, teacher_weight=1.0)
+    teachers = [SiamFC(RECIPE.network).eval() for _ in range(2)]
+    train(recipe, material, tmp_path, teacher=teachers[0], workers=0)
+    train(recipe, material, tmp_path, teacher=teachers[0], workers=0)
+    fewer = replace(material, stills=material.stills[:-1])
+    swapped = replace(material, stills=material.stills[::-1])
+    annotated = replace(material, stills=(replace(material.stills[0], boxes=(Box(1, 2, 30, 40),)), *material.stills[1:]))
+    for other in (fewer, swapped, annotated):
+        with pytest.raises(TrainingError, match="other pictures"):
+            train(recipe, other, tmp_path, teacher=teachers[0], workers=0)
+    with pytest.raises(TrainingError, match="another teacher"):
+        train(recipe, material, tmp_path, teacher=teachers[1], workers=0)
+    state = load_checkpoint(tmp_path / RUN_CHECKPOINT)
+    del state["teacher"]
+    save_checkpoint(tmp_path / RUN_CHECKPOINT, state)
+    with pytest.raises(TrainingError, match="older version"):
+        train(recipe, material, tmp_path, teacher=teachers[0], workers=0)
+
+
+def test_the_log_has_every_checkpoint_once(tmp_path: Path, material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(RECIPE, material, tmp_path, workers=0)
+    log = tmp_path / "log.csv"
+    first = log.read_text().splitlines()[1]
+    log.write_text(log.read_text() + first.replace("2,", "4,", 1) + "\n" + "6,0.1")  # later than the checkpoint
+    train(RECIPE, material, tmp_path, workers=0)
+    assert log.read_text().splitlines()[1] == first
+    assert [row["step"] for row in rows(tmp_path)] == ["2", "4", "6"]
+    assert [float(row["lr"]) for row in rows(tmp_path)] == pytest.approx(
+        [RECIPE.learning_rate_at(step) for step in (1, 3, 5)], rel=1e-5
+    )
+    log.write_text("step,lr\nmany,few\n")
+    with pytest.raises(TrainingError, match=r"log\.csv' is no log"):
+        train(RECIPE, material, tmp_path, workers=0)
+
+
+def test_held_out_pictures_that_make_no_pairs_are_no_error(tmp_path: Path, material: Material) -> None:
+    pasted = replace(RECIPE, pairs=4, data=PairSettings(warp_share=0, paste_share=1, track_share=0, max_shift=12.0))
+    assert not material.part("validation").cutouts
+    train(pasted, material, tmp_path, workers=0)
+    assert "validation_loss" not in rows(tmp_path)[0]
+    with pytest.raises(DataError, match="No pairs can be made"):
+        train(replace(pasted, data=replace(pasted.data, paste_share=0, track_share=1)), material, tmp_path / "b", workers=0)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("recipe_is_there", [True, False])
+def test_export_uses_the_sizes_of_the_run(
+    tmp_path: Path, material: Material, monkeypatch: pytest.MonkeyPatch, recipe_is_there: bool
+) -> None:
+    recipe = replace(RECIPE, pairs=4, data=replace(RECIPE.data, context=0.75))
+    train(recipe, material, tmp_path, workers=0)
+    found: list[Any] = []
+    monkeypatch.setattr(export, "export_model", lambda network, folder, description: found.extend((network, description)))
+    if not recipe_is_there:
+        state = load_checkpoint(tmp_path / RUN_CHECKPOINT)
+        save_checkpoint(tmp_path / RUN_CHECKPOINT, state | {"recipe": {}})
+        with pytest.raises(WeightsError, match="another kind"):
+            export.export_siamfc(tmp_path, tmp_path / "m", licence="", card="")
+        return
+    export.export_siamfc(tmp_path, tmp_path / "m", licence="", card="", overrides=["scales=1", "search_size=143"])
+    network, description = found
+    assert (network.settings.template_size, network.settings.search_size) == (95, 127)
+    assert {key: description.network[key] for key in SIZES} == SIZES
+    settings = description.settings
+    assert (settings["template_size"], settings["search_size"], settings["context"]) == (95, 143, 0.75)
+    with pytest.raises(SettingsError, match="built for 95"):
+        export.export_siamfc(tmp_path, tmp_path / "m", licence="", card="", overrides=["template_size=127"])
 
 
 # Recipes
@@ -244,7 +356,27 @@ def test_an_unknown_key_of_a_recipe_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"optimizer": "adam"}, {"batch_size": 0}, {"pairs": 3}, {"checkpoint_steps": 0}, {"batch_size": -1}]
+    "change",
+    [
+        {"optimizer": "adam"},
+        {"batch_size": 0},
+        {"pairs": 3},
+        {"checkpoint_steps": 0},
+        {"batch_size": -1},
+        {"learning_rate": -1.0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"final_learning_rate": -1e-6},
+        {"clip_norm": -1.0},
+        {"clip_norm": 0.0},
+        {"warmup_share": 9.0},
+        {"weight_decay": float("nan")},
+        {"momentum": 1.0},
+        {"teacher_weight": -1.0},
+        {"seed": -1},
+        {"validation_pairs": -1},
+        {"network": SiamFCNetworkSettings(template_size=95, search_size=130)},
+    ],
 )
 def test_impossible_recipes_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
@@ -277,6 +409,20 @@ def test_a_teacher_is_listened_to(tmp_path: Path, material: Material) -> None:
     assert same(before, teacher.state_dict())
 
 
+def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, material: Material) -> None:
+    state = torch.get_rng_state()
+    wide, right = SiamFC(replace(RECIPE.network, width=0.1)).eval(), SiamFC(RECIPE.network).eval()
+    torch.set_rng_state(state)
+    check_teacher(right, 1.0, RECIPE.network)
+    check_teacher(None, 0.0, RECIPE.network)
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(SettingsError, match=r"teacher has the width 0\.1 and the student 0\.05"):
+        train(replace(RECIPE, teacher_weight=1.0), material, tmp_path / "run", teacher=wide, workers=0)
+    with pytest.raises(SettingsError, match="teacher_weight=0"):
+        train(RECIPE, material, tmp_path / "run", teacher=right, workers=0)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_teacher_loss_does_not_see_the_scale_of_the_features() -> None:
     torch.manual_seed(0)
     teacher = SiamFC(RECIPE.network).eval()
@@ -291,7 +437,7 @@ def test_the_teacher_loss_does_not_see_the_scale_of_the_features() -> None:
 
 
 def test_batches_go_on_where_the_number_says(material: Material) -> None:
-    source = PairSource(material, RECIPE.data, seed=0)
+    source = PairSource(material, RECIPE.data, seed=0, **SIZES)
     whole = list(batches(source, first=0, count=10, batch_size=3, workers=0))
     assert len(whole) == 3  # the incomplete one is left out
     (later,) = batches(source, first=6, count=3, batch_size=3, workers=0)
@@ -303,7 +449,15 @@ def test_batches_go_on_where_the_number_says(material: Material) -> None:
 
 
 def test_a_loading_process_gives_the_same_batches(material: Material) -> None:
-    source = PairSource(material, RECIPE.data, seed=0)
+    source = PairSource(material, RECIPE.data, seed=0, **SIZES)
     here, there = (list(batches(source, first=0, count=4, batch_size=2, workers=workers)) for workers in (0, 1))
     assert len(here) == len(there) == 2
     assert all(torch.equal(a, b) for pair in zip(here, there, strict=True) for a, b in zip(*pair, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_picture_is_named_whoever_loads_it(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    source = PairSource(find_material([tmp_path]), PairSettings(), seed=0)
+    with pytest.raises(DataError, match=r"^'.*broken\.jpg' cannot be decoded as an image; remove it or replace it\.$"):
+        list(batches(source, first=0, count=4, batch_size=2, workers=workers))

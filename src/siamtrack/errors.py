@@ -113,5 +113,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     'Known: a, b.'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
     return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names)}."

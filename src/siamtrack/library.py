@@ -97,8 +97,12 @@ def open_network(
     if threads is not None and threads < 1:
         raise SettingsError(f"A network cannot be computed by {threads} threads; give at least 1, or None for all.")
     module = _runtime_module(runtime)
+    if precision == "float16" and runtime != "torch":
+        raise SettingsError(
+            f"The {runtime} runtime has no precision 'float16' on the CPU; use auto, or --runtime torch on a GPU."
+        )
     if precision not in module.PRECISIONS:
-        raise SettingsError(f"The {runtime} runtime has no precision '{precision}'; it has {', '.join(module.PRECISIONS)}.")
+        raise SettingsError(f"The {runtime} runtime has no precision '{precision}'. {nearest(precision, module.PRECISIONS)}")
     if runtime == "torch":
         network: Network = module.TorchNetwork(_torch_module(folder), device=device, precision=precision, threads=threads)
         return network

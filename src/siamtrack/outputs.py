@@ -10,13 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from siamtrack.draw import draw_boxes, save_image
-from siamtrack.output_paths import check_distinct, check_folder, check_path, check_picture_path
+from siamtrack.output_paths import check_distinct, check_picture_path
 from siamtrack.results import ResultWriter, Row
 from siamtrack.sheets import SheetCollector
 from siamtrack.tracking import Step
 from siamtrack.video import VideoWriter
-
-__all__ = ["Outputs", "check_distinct", "check_folder", "check_path", "check_picture_path"]
 
 HIGHEST_FPS = 1000  # a source that says more (90000 is common where the rate varies) has no nominal rate
 

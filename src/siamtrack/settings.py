@@ -77,6 +77,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"The settings file '{path}' is no valid TOML: {error}.") from None
 
 
+def check_limits(settings: Any, limits: Mapping[str, tuple[float, float]]) -> None:
+    """Whether each of these settings lies between its limits, which are allowed themselves.
+
+    Raises:
+        SettingsError: one does not, or is NaN.
+    """
+    for name, (low, high) in limits.items():
+        if not low <= (value := getattr(settings, name)) <= high:
+            raise SettingsError(f"The setting {name} is {value}; expected {low:g} to {high:g}.")
+
+
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]

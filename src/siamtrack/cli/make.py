@@ -37,14 +37,16 @@ def train(
     """
     _require(TO_TRAIN, "Training")
     from siamtrack.models.siamfc_checkpoints import read_checkpoint
-    from siamtrack.outputs import check_folder
+    from siamtrack.output_paths import check_folder
     from siamtrack.settings import from_mapping, read_toml, with_overrides
     from siamtrack.synthetic.material import find_material
     from siamtrack.training.loop import Recipe, train
+    from siamtrack.training.teacher import check_teacher
 
     settings = with_overrides(from_mapping(Recipe, read_toml(recipe), where=str(recipe)), overrides or ())
     check_folder(out)
     network = read_checkpoint(teacher) if teacher else None
+    check_teacher(network, settings.teacher_weight, settings.network)  # before the pictures, which take long to find
     material = find_material(data)
     console.print(f"{len(material.stills)} stills, {len(material.cutouts)} cut-outs, {len(material.tracks)} tracks.")
     train(settings, material, out, teacher=network, workers=workers)
@@ -69,7 +71,7 @@ def export(
     from siamtrack.datasets.folders import find_sequences
     from siamtrack.export.quantise import quantise
     from siamtrack.export.siamfc import export_siamfc
-    from siamtrack.outputs import check_folder
+    from siamtrack.output_paths import check_folder
 
     check_folder(out)
     text = _card_text(card)
@@ -95,7 +97,7 @@ def convert(
     """
     _require(TO_TRAIN, "Converting")
     from siamtrack.models.siamfc_checkpoints import read_checkpoint
-    from siamtrack.outputs import check_distinct, check_path
+    from siamtrack.output_paths import check_distinct, check_path
     from siamtrack.training.checkpoint import save_weights
 
     if out.suffix != ".safetensors":

@@ -48,8 +48,8 @@ class SiamFCNetworkSettings:
                 f"Template {self.template_size} px and search {self.search_size} px cannot be used; "
                 f"expected {RECEPTIVE_FIELD_PX} <= template <= search."
             )
-        if self.width <= 0:
-            raise SettingsError(f"The width is {self.width}; expected a number above 0.")
+        if not (0 < self.width < 100 and 0 < self.gain < 1e6):  # NaN is neither
+            raise SettingsError(f"The width is {self.width} and the gain {self.gain}; expected numbers above 0.")
 
 
 class SiamFC(nn.Module):

@@ -12,11 +12,13 @@ What a folder may hold, at any depth:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,12 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.errors import DataError
-from siamtrack.image import Image
+from siamtrack.errors import DataError, InputError
+from siamtrack.image import PICTURE_ENDINGS, Image
+from siamtrack.results import read_boxes
 
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MIN_OBJECT_PX = 24  # an object smaller than this on either side teaches nothing but blur
-IMAGES_IN_MEMORY = 3000  # decoded pictures that a loading process keeps
+BYTES_IN_MEMORY = 1_500_000_000  # of decoded pictures that a loading process keeps
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Track:
     frames: tuple[Path, ...]
     boxes: tuple[Box, ...]
 
+    @cached_property
+    def present(self) -> list[int]:
+        """Indices of the frames in which the object can be seen."""
+        return [i for i, box in enumerate(self.boxes) if not box.absent and min(box.w, box.h) > 0]
+
     def read(self, index: int) -> Image:
         """One frame."""
         return _read_rgb(self.frames[index])
@@ -93,6 +100,31 @@ class Material:
             self.tracks if which == "training" else (),
         )
 
+    def digest(self) -> str:
+        """SHA-256 of what decides which pairs are drawn: order, folder names, names, sizes in bytes and annotations.
+
+        The pixels are not read, and where the folders lie does not matter.
+
+        Raises:
+            DataError: a file is not there any more.
+        """
+        content = hashlib.sha256()
+        for still in self.stills:
+            content.update(repr(("still", _entry(still.path), still.boxes)).encode())
+        for cutout in self.cutouts:
+            files = [cutout.path] if cutout.segment is None else [cutout.path, _labels_beside(cutout.path)]
+            content.update(repr(("cutout", *map(_entry, files), cutout.segment, cutout.polygon)).encode())
+        for track in self.tracks:
+            content.update(repr(("track", *map(_entry, track.frames), track.boxes)).encode())
+        return content.hexdigest()
+
+
+def _entry(path: Path) -> tuple[str, str, int]:
+    try:
+        return path.parent.name, path.name, path.stat().st_size
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read any more: {error.strerror}.") from None
+
 
 def find_material(folders: Sequence[Path]) -> Material:
     """Everything usable in the folders.
@@ -115,7 +147,7 @@ def find_material(folders: Sequence[Path]) -> Material:
                 cutouts.extend(found[1])
     if not stills:
         raise DataError(
-            f"No still images in {', '.join(map(str, folders))}; expected files ending in {', '.join(sorted(IMAGE_ENDINGS))}."
+            f"No still images in {', '.join(map(str, folders))}; expected files ending in {', '.join(sorted(PICTURE_ENDINGS))}."
         )
     return Material(tuple(stills), tuple(cutouts), tuple(tracks))
 
@@ -133,18 +165,18 @@ def _pictures(directory: Path) -> tuple[list[Still], list[Cutout]]:
         boxes, polygons = annotations.get(path.stem, ((), ()))
         stills.append(Still(path, boxes))
         cutouts.extend(Cutout(path, polygon=polygon) for polygon in polygons)
-        if (labels := path.with_name(f"{path.stem}_seg.png")).is_file():
-            cutouts.extend(Cutout(path, segment=int(label)) for label in _usable_segments(labels))
+        if _labels_beside(path).is_file():
+            cutouts.extend(Cutout(path, segment=label) for label in _usable_segments(_label_map(path)))
     return stills, cutouts
 
 
 def _images(directory: Path) -> Iterator[Path]:
-    return (p for p in sorted(directory.iterdir()) if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+    return (p for p in sorted(directory.iterdir()) if p.suffix.lower() in PICTURE_ENDINGS and p.is_file())
 
 
 def _has_alpha(path: Path) -> bool:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    return image is not None and image.ndim == 3 and image.shape[2] == 4 and int(image[:, :, 3].min()) < 128
+    image = _opened(path, cv2.IMREAD_UNCHANGED)
+    return image is not None and image.ndim == 3 and image.shape[2] == 4 and int(_as_uint8(image[:, :, 3]).min()) < 128
 
 
 _Annotation = tuple[tuple[Box, ...], tuple[tuple[float, ...], ...]]
@@ -168,11 +200,26 @@ def _annotation(entry: Any) -> _Annotation:
     return tuple(b for b in boxes if min(b.w, b.h) >= MIN_OBJECT_PX), tuple(large)
 
 
-def _usable_segments(path: Path) -> list[int]:
-    """Segments that look like objects: neither tiny, nor most of the picture, nor touching two opposite borders."""
-    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+def _labels_beside(picture: Path) -> Path:
+    return picture.with_name(f"{picture.stem}_seg.png")
+
+
+def _label_map(picture: Path) -> NDArray[Any]:
+    """(H, W), of an integer type: the labels of the picture's pixels."""
+    path = _labels_beside(picture)
+    labels = _opened(path, cv2.IMREAD_UNCHANGED)
     if labels is None or labels.ndim != 2:
         raise DataError(f"'{path}' cannot be read as a label map; expected a one-channel image.")
+    height, width = _read_rgb(picture).shape[:2]
+    if labels.shape != (height, width):
+        raise DataError(
+            f"The label map '{path}' has {labels.shape[1]}x{labels.shape[0]} pixels; its picture has {width}x{height}."
+        )
+    return labels
+
+
+def _usable_segments(labels: NDArray[Any]) -> list[int]:
+    """Segments that look like objects: neither tiny, nor most of the picture, nor touching two opposite borders."""
     usable = []
     for label in np.unique(labels):
         mask = labels == label
@@ -186,34 +233,81 @@ def _usable_segments(path: Path) -> list[int]:
 
 def _track(directory: Path) -> Track:
     frames = tuple(_images(directory / "img" if (directory / "img").is_dir() else directory))
-    rows = [line for line in (directory / "groundtruth.txt").read_text(encoding="utf-8").splitlines() if line.strip()]
-    boxes = tuple(Box.from_text(row) for row in rows)
+    try:
+        boxes = tuple(Box(*map(float, row)) for row in read_boxes(directory / "groundtruth.txt"))
+    except InputError as error:
+        raise DataError(str(error)) from None
     if not frames or len(frames) != len(boxes):
         raise DataError(f"The track '{directory}' has {len(frames)} frames and {len(boxes)} boxes; expected one box a frame.")
-    return Track(frames, boxes)
+    track = Track(frames, boxes)
+    if not track.present:
+        raise DataError(f"The track '{directory}' has no frame with its object; every box is NaN or has no area. Remove it.")
+    return track
+
+
+def _opened(path: Path, flags: int) -> NDArray[Any] | None:
+    """As OpenCV decodes it; None where it cannot."""
+    try:
+        data = np.fromfile(path, np.uint8)  # not cv2.imread, which cannot open every name on Windows
+    except OSError:
+        return None
+    return cv2.imdecode(data, flags) if len(data) else None
 
 
 def _decoded(path: Path, flags: int) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), flags)
+    image = _opened(path, flags)
     if image is None:
         raise DataError(f"'{path}' cannot be decoded as an image; remove it or replace it.")
-    return np.asarray(image, np.uint8)
+    return _as_uint8(image)
 
 
-@lru_cache(IMAGES_IN_MEMORY)
+def _as_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    if image.dtype == np.uint16:
+        image = (image.astype(np.uint32) + 128) // 257
+    return image.astype(np.uint8, copy=False)
+
+
+class PictureCache:
+    """Pictures by what they are read from, up to so many bytes; what was not used for longest goes first."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0  # bytes
+        self._kept: OrderedDict[object, NDArray[np.uint8]] = OrderedDict()
+
+    def get(self, key: object, read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """What is kept under the key, or what `read` gives."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        picture = read()
+        if picture.nbytes > self.limit:
+            return picture
+        self._kept[key] = picture
+        self.size += picture.nbytes
+        while self.size > self.limit:
+            self.size -= self._kept.popitem(last=False)[1].nbytes
+        return picture
+
+
+_pictures_in_memory = PictureCache(BYTES_IN_MEMORY)
+
+
 def _read_rgb(path: Path) -> Image:
-    return np.ascontiguousarray(_decoded(path, cv2.IMREAD_COLOR)[:, :, ::-1])
+    return _pictures_in_memory.get(path, lambda: _decoded(path, cv2.IMREAD_COLOR)[:, :, ::-1].copy())
 
 
-@lru_cache(IMAGES_IN_MEMORY)
 def _read_cutout(cutout: Cutout) -> NDArray[np.uint8]:
+    return _pictures_in_memory.get(cutout, lambda: _cut_out(cutout))
+
+
+def _cut_out(cutout: Cutout) -> NDArray[np.uint8]:
     if cutout.segment is None and cutout.polygon is None:
         rgba = _decoded(cutout.path, cv2.IMREAD_UNCHANGED)[:, :, [2, 1, 0, 3]]
     else:
         rgb = _read_rgb(cutout.path)
         if cutout.segment is not None:
-            labels = _decoded(cutout.path.with_name(f"{cutout.path.stem}_seg.png"), cv2.IMREAD_UNCHANGED)
-            mask = (labels == cutout.segment).astype(np.uint8)
+            mask = (_label_map(cutout.path) == cutout.segment).astype(np.uint8)
         else:
             points = np.round(np.reshape(np.array(cutout.polygon), (-1, 2))).astype(np.int32)
             mask = cv2.fillPoly(np.zeros(rgb.shape[:2], np.uint8), [points], 1).astype(np.uint8)
@@ -222,4 +316,4 @@ def _read_cutout(cutout: Cutout) -> NDArray[np.uint8]:
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
     if not len(rows):
         raise DataError(f"The cut-out in '{cutout.path}' is empty: its alpha is nowhere above one half.")
-    return np.ascontiguousarray(rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()  # a view would keep the rest in memory

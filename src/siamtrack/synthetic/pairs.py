@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.errors import SettingsError
+from siamtrack.crop import context_side
+from siamtrack.errors import DataError, SettingsError
 from siamtrack.image import Image
+from siamtrack.settings import check_limits
 from siamtrack.synthetic import photometric
 from siamtrack.synthetic.material import Material
 
@@ -39,14 +41,12 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PairSettings:
-    """How pairs are drawn. Sizes in patch pixels, angles in degrees.
+    """How pairs are drawn. Lengths in patch pixels.
 
     Raises:
-        SettingsError: shares that are negative or sum to nothing.
+        SettingsError: a value outside its range, or shares that sum to nothing.
     """
 
-    template_size: int = 127
-    search_size: int = 255
     context: float = 0.5  # margin around the target, as the tracking procedure crops it
     warp_share: float = 0.5  # of the pairs: a still seen twice
     paste_share: float = 0.4  # of the pairs: a cut-out pasted twice
@@ -61,22 +61,50 @@ class PairSettings:
             raise SettingsError(
                 f"The shares of the three kinds of pairs are {shares}; expected none below 0 and a sum above 0."
             )
+        limits: dict[str, tuple[float, float]] = {
+            "context": (0, 4),
+            "warp_share": (0, 1e6),
+            "paste_share": (0, 1e6),
+            "track_share": (0, 1e6),
+            "max_shift": (0, 4096),
+            "max_frame_gap": (0, 1e9),
+            "grey_share": (0, 1),
+        }
+        check_limits(self, limits)
 
 
 class PairSource:
-    """Pairs by number: the same settings, seed and material give the same pair for the same number, always."""
+    """Pairs by number: the same settings, sizes, seed and material give the same pair for the same number, always.
 
-    def __init__(self, material: Material, settings: PairSettings, *, seed: int) -> None:
+    The sizes are those of the network that is to learn, in pixels; as default the paper's.
+
+    Raises:
+        DataError: there is no material for any kind of pair that has a share.
+    """
+
+    def __init__(
+        self, material: Material, settings: PairSettings, *, seed: int, template_size: int = 127, search_size: int = 255
+    ) -> None:
         self.material = material
         self.settings = settings
         self.seed = seed
-        kinds: list[tuple[float, Callable[[np.random.Generator], Pair]]] = [(settings.warp_share, self._warped)]
-        if material.cutouts:
-            kinds.append((settings.paste_share, self._pasted))
-        if material.tracks:
-            kinds.append((settings.track_share, self._tracked))
-        self._kinds = [kind for _, kind in kinds]
-        self._shares = np.array([share for share, _ in kinds]) / sum(share for share, _ in kinds)
+        self.template_size = template_size
+        self.search_size = search_size
+        kinds: list[tuple[float, object, Callable[[np.random.Generator], Pair]]] = [
+            (settings.warp_share, material.stills, self._warped),
+            (settings.paste_share, material.stills and material.cutouts, self._pasted),
+            (settings.track_share, material.tracks, self._tracked),
+        ]
+        possible = [(share, kind) for share, needed, kind in kinds if share > 0 and needed]
+        if not possible:
+            raise DataError(
+                f"No pairs can be made of {len(material.stills)} stills, {len(material.cutouts)} cut-outs and "
+                f"{len(material.tracks)} tracks: the kinds of pairs with a share (warp_share {settings.warp_share:g}, "
+                f"paste_share {settings.paste_share:g}, track_share {settings.track_share:g}) need stills, cut-outs on stills, "
+                "and tracks. Add pictures or change the shares."
+            )
+        self._kinds = [kind for _, kind in possible]
+        self._shares = np.array([share for share, _ in possible]) / sum(share for share, _ in possible)
 
     def __getitem__(self, number: int) -> Pair:
         rng = np.random.default_rng((self.seed, number))
@@ -102,7 +130,7 @@ class PairSource:
 
     def _tracked(self, rng: np.random.Generator) -> Pair:
         track = self.material.tracks[rng.integers(len(self.material.tracks))]
-        present = [i for i, box in enumerate(track.boxes) if not box.absent and box.area > 0]
+        present = track.present
         first = present[rng.integers(len(present))]
         near = [i for i in present if abs(i - first) <= self.settings.max_frame_gap]
         second = near[rng.integers(len(near))]
@@ -111,33 +139,27 @@ class PairSource:
     def _views(
         self, rng: np.random.Generator, first: Image, second: Image, first_box: Box, second_box: Box, *, strength: float
     ) -> Pair:
-        s = self.settings
-        offset = _random_offset(rng, s.max_shift)
-        template_map = _crop_map(first_box, s.template_size, s.template_size, s.context)
-        template_map = _random_warp(rng, s.template_size, CENTERED, 0.25 * strength) @ template_map
-        search_map = _crop_map(second_box, s.search_size, s.template_size, s.context)
-        search_map = _random_warp(rng, s.search_size, offset, strength) @ search_map
-        return Pair(_warp(first, template_map, s.template_size), _warp(second, search_map, s.search_size), offset)
+        offset = _random_offset(rng, self.settings.max_shift)
+        template_map = _random_warp(rng, self.template_size, CENTERED, 0.25 * strength) @ self._template_map(first_box)
+        search_map = _random_warp(rng, self.search_size, offset, strength) @ self._search_map(second_box)
+        return Pair(_warp(first, template_map, self.template_size), _warp(second, search_map, self.search_size), offset)
 
     def _pasted(self, rng: np.random.Generator) -> Pair:
-        s = self.settings
         cutout = self.material.cutouts[rng.integers(len(self.material.cutouts))].read()
         background = self.material.stills[rng.integers(len(self.material.stills))].read()
         place = _random_box(background, rng)
-        offset = _random_offset(rng, s.max_shift)
-        template = _warp(background, _crop_map(place, s.template_size, s.template_size, s.context), s.template_size)
+        offset = _random_offset(rng, self.settings.max_shift)
+        template = _warp(background, self._template_map(place), self.template_size)
         if rng.random() < 0.3:  # the target has moved on to another ground
             background = self.material.stills[rng.integers(len(self.material.stills))].read()
             place = _random_box(background, rng)
-        behind = _random_warp(rng, s.search_size, _random_offset(rng, 60), 1.0)
-        behind = behind @ _crop_map(place, s.search_size, s.template_size, s.context)
+        behind = _random_warp(rng, self.search_size, _random_offset(rng, 60), 1.0) @ self._search_map(place)
         # mirrored at its border half of the time: a target near the border of its frame is not the usual case
-        search = _warp(background, behind, s.search_size, mirror=rng.random() < 0.5)
+        search = _warp(background, behind, self.search_size, mirror=rng.random() < 0.5)
 
         whole = Box(0, 0, cutout.shape[1], cutout.shape[0])
-        still = _crop_map(whole, s.template_size, s.template_size, s.context)
-        still = _random_warp(rng, s.template_size, CENTERED, 0.2) @ still
-        moved = _random_warp(rng, s.search_size, offset, 1.3) @ _crop_map(whole, s.search_size, s.template_size, s.context)
+        still = _random_warp(rng, self.template_size, CENTERED, 0.2) @ self._template_map(whole)
+        moved = _random_warp(rng, self.search_size, offset, 1.3) @ self._search_map(whole)
         self._paste_distractors(rng, search, offset, count=int(rng.integers(0, 4)), look_alike=cutout)
         _paste(template, cutout, still)
         _paste(search, _recoloured(cutout, rng, 0.4), moved)
@@ -154,32 +176,33 @@ class PairSource:
         count: int,
         look_alike: NDArray[np.uint8] | None = None,
     ) -> None:
-        s = self.settings
         for _ in range(count):
             other = self.material.cutouts[rng.integers(len(self.material.cutouts))].read()
             if look_alike is not None and rng.random() < 0.15:
                 other = _recoloured(look_alike, rng, 2.5)
-            place = rng.uniform(-0.5, 0.5, 2).astype(np.float32) * s.search_size
+            place = rng.uniform(-0.5, 0.5, 2).astype(np.float32) * self.search_size
             if np.hypot(*(place - offset)) < 55:
                 continue
             whole = Box(0, 0, other.shape[1], other.shape[0])
-            where = _random_warp(rng, s.search_size, place, 1.5) @ _crop_map(whole, s.search_size, s.template_size, s.context)
-            _paste(search, other, where)
+            _paste(search, other, _random_warp(rng, self.search_size, place, 1.5) @ self._search_map(whole))
 
     def _paste_occluder(self, rng: np.random.Generator, search: Image, offset: NDArray[np.float32]) -> None:
-        s = self.settings
         other = self.material.cutouts[rng.integers(len(self.material.cutouts))].read()
         angle = rng.uniform(0, 2 * np.pi)
         place = (offset + rng.uniform(25, 45) * np.array([np.cos(angle), np.sin(angle)])).astype(np.float32)
         whole = Box(0, 0, other.shape[1], other.shape[0])
-        where = _random_warp(rng, s.search_size, place, 1.0) @ _crop_map(whole, s.search_size, s.template_size, s.context)
-        _paste(search, other, where)
+        _paste(search, other, _random_warp(rng, self.search_size, place, 1.0) @ self._search_map(whole))
+
+    def _template_map(self, box: Box) -> Matrix:
+        return _crop_map(box, self.template_size, self.template_size, self.settings.context)
+
+    def _search_map(self, box: Box) -> Matrix:
+        return _crop_map(box, self.search_size, self.template_size, self.settings.context)
 
 
 def _crop_map(box: Box, patch_size: int, template_size: int, context: float) -> Matrix:
     """Map that puts the box in the middle of a patch, at the size the tracking procedure would show it in a template."""
-    margin = context * (box.w + box.h)
-    factor = template_size / np.sqrt((box.w + margin) * (box.h + margin))
+    factor = template_size / context_side(box.w, box.h, context)
     cx, cy = box.center
     return np.array([[factor, 0, patch_size / 2 - factor * cx], [0, factor, patch_size / 2 - factor * cy], [0, 0, 1]])
 
@@ -221,7 +244,8 @@ def _random_box(picture: Image, rng: np.random.Generator) -> Box:
         box = Box.from_center(rng.uniform(0.15, 0.85) * width, rng.uniform(0.15, 0.85) * height, w, h)
         inside = box.clipped(width, height)
         x, y, right, bottom = (int(v) for v in (inside.x, inside.y, inside.x + inside.w, inside.y + inside.h))
-        if picture[y:bottom:2, x:right:2].std() > 18:
+        part = picture[y:bottom:2, x:right:2]
+        if part.size and part.std() > 18:
             break
     return box
 
@@ -234,12 +258,7 @@ def _pixel_index_map(matrix: Matrix) -> Matrix:
 
 def _warp(picture: Image, matrix: Matrix, size: int, *, mirror: bool = False) -> Image:
     fill = cv2.mean(picture)[:3]
-    # averaging first where the warp shrinks a lot, as point sampling would show noise that no camera shows
-    shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-    if shrink > 2:
-        factor = 1 / shrink
-        picture = np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
-        matrix = matrix @ np.diag([shrink, shrink, 1])
+    picture, matrix = _averaged(picture, matrix)
     border = cv2.BORDER_REFLECT if mirror else cv2.BORDER_CONSTANT
     warped = cv2.warpPerspective(
         picture, _pixel_index_map(matrix), (size, size), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
@@ -247,13 +266,25 @@ def _warp(picture: Image, matrix: Matrix, size: int, *, mirror: bool = False) ->
     return np.asarray(warped, np.uint8)
 
 
+def _averaged(picture: NDArray[np.uint8], matrix: Matrix) -> tuple[NDArray[np.uint8], Matrix]:
+    """The picture made smaller where the map shrinks it a lot, as point sampling would show noise that no camera shows."""
+    shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
+    if shrink <= 2:
+        return picture, matrix
+    height, width = picture.shape[:2]
+    factor = 1 / shrink
+    if min(height, width) * factor > 0.5:
+        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8), matrix @ np.diag([shrink, shrink, 1])
+    columns, rows = max(1, round(width * factor)), max(1, round(height * factor))  # OpenCV would round to nothing
+    small = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), matrix @ np.diag([width / columns, height / rows, 1])
+
+
 def _paste(patch: Image, cutout: NDArray[np.uint8], matrix: Matrix) -> None:
     """Draws the cut-out into the patch, in place."""
     size = patch.shape[0]
-    shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-    if shrink > 2:
-        cutout = np.asarray(cv2.resize(cutout, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8)
-        matrix = matrix @ np.diag([shrink, shrink, 1])
+    cutout, matrix = _averaged(cutout, matrix)
     corners = np.array([[0, 0, 1], [cutout.shape[1], 0, 1], [0, cutout.shape[0], 1], [cutout.shape[1], cutout.shape[0], 1]])
     reach = corners @ matrix.T
     reach = reach[:, :2] / reach[:, 2:]

@@ -25,6 +25,7 @@ from siamtrack.box import Box, check_box
 from siamtrack.crop import Fill, context_side, cut, cut_windows, mean_colour
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
+from siamtrack.settings import check_limits
 from siamtrack.tracking import Network, Prediction, checked_image
 
 STRIDE_PX = 8  # patch pixels between two cells of the response
@@ -66,9 +67,7 @@ class SiamFCSettings:
             "min_scale": (0.01, 1),
             "max_scale": (1, 100),
         }
-        for name, (low, high) in limits.items():
-            if not low <= (value := getattr(self, name)) <= high:
-                raise SettingsError(f"The setting {name} is {value}; expected {low:g} to {high:g}.")
+        check_limits(self, limits)
         if self.scales % 2 == 0:
             raise SettingsError(f"The setting scales is {self.scales}; expected an odd number: 1, 3, 5, ...")
 

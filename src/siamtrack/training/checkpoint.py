@@ -15,6 +15,7 @@ from siamtrack.errors import TrainingError
 
 RUN_CHECKPOINT = "checkpoint.pt"
 RUN_WEIGHTS = "weights.safetensors"
+_KEYS = ("recipe", "step", "network", "optimizer")
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -36,15 +37,19 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote. Nothing in the file is executed.
+    """What `save_checkpoint` wrote of a run. Nothing in the file is executed.
 
     Raises:
         TrainingError: the file is no such checkpoint.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise TrainingError(f"'{path}' is no checkpoint of a training run: {error}.") from error
+    if not isinstance(state, dict):
+        raise TrainingError(f"'{path}' is no checkpoint of a training run: it holds a {type(state).__name__}.")
+    if missing := [key for key in _KEYS if key not in state]:
+        raise TrainingError(f"'{path}' is no checkpoint of a training run: it has no {', '.join(missing)}.")
     return state
 
 

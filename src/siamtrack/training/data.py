@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from siamtrack.errors import SiamtrackError
 from siamtrack.synthetic.pairs import Pair, PairSource
 
 
@@ -21,16 +22,23 @@ class Batch(NamedTuple):
     offsets: Tensor  # (B, 2) float32, x and y from the centre of the search patch, patch pixels
 
 
-class _Pairs(Dataset[Pair]):
+class _Pairs(Dataset[Pair | SiamtrackError]):
     def __init__(self, source: PairSource) -> None:
         self.source = source
 
-    def __getitem__(self, number: int) -> Pair:
-        return self.source[number]
+    def __getitem__(self, number: int) -> Pair | SiamtrackError:
+        try:
+            return self.source[number]
+        except SiamtrackError as error:  # raised in a loading process, it would come out inside the text of a traceback
+            return error
 
 
 def batches(source: PairSource, *, first: int, count: int, batch_size: int, workers: int) -> Iterator[Batch]:
-    """Batches of pairs number `first` to `first + count - 1`, in order; the last incomplete one is left out."""
+    """Batches of pairs number `first` to `first + count - 1`, in order; the last incomplete one is left out.
+
+    Raises:
+        DataError: while iterating, when a picture cannot be used, whichever process found out.
+    """
     loader = DataLoader(
         _Pairs(source),
         batch_size=batch_size,
@@ -41,10 +49,18 @@ def batches(source: PairSource, *, first: int, count: int, batch_size: int, work
         worker_init_fn=_start_worker,
         prefetch_factor=4 if workers else None,
     )
-    return iter(loader)
+    for batch in loader:
+        if isinstance(batch, SiamtrackError):
+            raise batch
+        yield batch
 
 
-def _collate(pairs: list[Pair]) -> Batch:
+def _collate(found: Sequence[Pair | SiamtrackError]) -> Batch | SiamtrackError:
+    pairs = []
+    for pair in found:
+        if isinstance(pair, SiamtrackError):
+            return pair
+        pairs.append(pair)
     templates, searches = (
         torch.stack([torch.from_numpy(image) for image in images]).permute(0, 3, 1, 2)
         for images in zip(*((p.template, p.search) for p in pairs), strict=True)
