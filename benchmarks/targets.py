@@ -1,4 +1,4 @@
-"""N targets in one run against N runs of one target each, whole runs with decoding, in turn, several times.
+"""N targets in one command against N commands of one target each, from start to end, in turn, several times.
 
 python benchmarks/targets.py [--targets 8] [--frames 100] [--repeats 3]
 """
@@ -6,6 +6,8 @@ python benchmarks/targets.py [--targets 8] [--frames 100] [--repeats 3]
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +18,6 @@ from siamtrack.frames import read
 from siamtrack.library import open_model
 from siamtrack.stages import STAGES, measure
 from siamtrack.synthetic.scene import Scene
-from siamtrack.tracking import track
 from siamtrack.video import VideoWriter
 
 
@@ -37,8 +38,8 @@ def main() -> None:
                 writer.write(frame.image)
         ratios = []
         for _ in range(arguments.repeats):
-            together = _seconds(tracker, path, [boxes])
-            alone = _seconds(tracker, path, [[box] for box in boxes])
+            together = _seconds(arguments.model, path, [boxes])
+            alone = _seconds(arguments.model, path, [[box] for box in boxes])
             ratios.append(alone / together)
             rates = [arguments.frames * arguments.targets / seconds for seconds in (together, alone)]
             print(f"targets x frames a second: {rates[0]:.0f} together, {rates[1]:.0f} in separate runs: {ratios[-1]:.2f}x")
@@ -50,12 +51,13 @@ def main() -> None:
             print(f"{count} targets, ms a frame: {stages}")
 
 
-def _seconds(tracker: object, path: Path, runs: list[list[Box]]) -> float:
+def _seconds(model: str, path: Path, runs: list[list[Box]]) -> float:
+    """Of the commands, one a run, from start to end."""
     began = time.perf_counter()
     for boxes in runs:
-        with read(path) as frames:
-            for _ in track(tracker, frames, boxes):  # type: ignore[arg-type]
-                pass
+        options = [option for box in boxes for option in ("--box", ",".join(map(str, box)))]
+        command = [sys.executable, "-m", "siamtrack", "track", str(path), *options, "--model", model, "--quiet"]
+        subprocess.run([*command, "--out", str(path.with_suffix(".csv"))], check=True)
     return time.perf_counter() - began
 
 
