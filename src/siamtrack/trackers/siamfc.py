@@ -136,10 +136,7 @@ class SiamFCTracker:
 
     def _at_rest(self, frame: Image, states: Sequence[SiamFCState]) -> list[SiamFCState]:
         """The states with the peak that each target gives in its own first frame."""
-        sides = np.array([[self.search_side(state)] for state in states])
-        centers, fills = [state.center for state in states], [state.fill for state in states]
-        patches = cut_windows(frame, centers, sides, self.settings.search_size, fills)
-        responses = self.network.match(np.stack([state.template for state in states]), patches)
+        responses = self._match(self._cut(frame, states, np.ones(1)), states)
         maps = [_upsampled(response, self.settings.upsampling)[0] for response in responses]
         peaks = [self._shift_in_patch(m, responses.shape[-1]) for m in maps]
         # a peak further away is something else that looks alike, not the target
@@ -150,14 +147,11 @@ class SiamFCTracker:
         if not states:
             return [], []
         frame = checked_image(frame)
-        responses = self.network.match(np.stack([state.template for state in states]), self.look(frame, states))
-        return self.decide(frame, states, responses)
+        return self.decide(frame, states, self._match(self.look(frame, states), states))
 
     def look(self, frame: Image, states: Sequence[SiamFCState]) -> NDArray[np.uint8]:
         """The search patches of all targets at all scales, (N, scales, 255, 255, 3)."""
-        sides = np.stack([self.search_side(state) * self.settings.scale_factors for state in states])
-        centers, fills = [state.center for state in states], [state.fill for state in states]
-        return cut_windows(frame, centers, sides, self.settings.search_size, fills)
+        return self._cut(frame, states, self.settings.scale_factors)
 
     def decide(
         self, frame: Image, states: Sequence[SiamFCState], responses: NDArray[np.float32]
@@ -167,6 +161,14 @@ class SiamFCTracker:
         moved = [self.move(state, response, width, height) for state, response in zip(states, responses, strict=True)]
         predictions = [Prediction(box=state.box, score=score) for state, score in moved]
         return [state for state, _ in moved], predictions
+
+    def _cut(self, frame: Image, states: Sequence[SiamFCState], factors: NDArray[np.float64]) -> NDArray[np.uint8]:
+        sides = np.stack([self.search_side(state) * factors for state in states])
+        centers, fills = [state.center for state in states], [state.fill for state in states]
+        return cut_windows(frame, centers, sides, self.settings.search_size, fills)
+
+    def _match(self, patches: NDArray[np.uint8], states: Sequence[SiamFCState]) -> NDArray[np.float32]:
+        return self.network.match(np.stack([state.template for state in states]), patches)
 
     def search_side(self, state: SiamFCState) -> float:
         """Side in image pixels of the window searched at the middle scale."""
