@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from siamtrack.box import Box, Boxes
-from siamtrack.datasets.folders import Sequence, find_sequences
+from siamtrack.datasets.sequences import Sequence, find_sequences
 from siamtrack.library import open_model
 from siamtrack.metrics.ope import precision, success_auc
 from siamtrack.tracking import track

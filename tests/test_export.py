@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from siamtrack.box import Box
-from siamtrack.datasets.folders import find_sequences
+from siamtrack.datasets.sequences import find_sequences
 from siamtrack.errors import DataError, ModelError, OutputError, SettingsError, WeightsError
 from siamtrack.export import onnx as export_onnx
 from siamtrack.export.onnx import check_runtimes

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from siamtrack.datasets.folders import find_sequences
+from siamtrack.datasets.sequences import find_sequences
 from siamtrack.export.siamfc import export_siamfc
 from siamtrack.library import open_model
 from siamtrack.metrics.ope import precision, success_auc

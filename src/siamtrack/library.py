@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from siamtrack.errors import MissingExtraError, ModelError, SettingsError, nearest
+from siamtrack.datasets.clips import TrainingSet
+from siamtrack.errors import DataError, MissingExtraError, ModelError, SettingsError, nearest
 from siamtrack.model_folder import (
     DESCRIPTION,
     INT8_SEARCH_GRAPH,
@@ -23,6 +24,7 @@ from siamtrack.tracking import Network, Tracker
 
 DEFAULT_MODEL = "siamfc"
 RUNTIMES = ("openvino", "onnx", "torch")
+CATCH_ALL = "folder"  # a person's own annotated videos: asked last, as it takes many layouts
 EMBEDDED = Path(__file__).parent / "weights"
 
 
@@ -124,6 +126,39 @@ def settings_of(name: str | Path) -> dict[str, Any]:
     module = _tracker_module(folder.description.tracker)
     settings = from_mapping(module.SETTINGS, folder.description.settings, where=str(folder.path / "model.toml"))
     return asdict(replace(settings, **preset))
+
+
+def training_set_names() -> list[str]:
+    """Every kind of training data that `open_training_set` knows: the modules of `datasets/` that end with TRAINING_SET."""
+    return sorted(path.stem for path in (Path(__file__).parent / "datasets").glob("[a-z]*.py") if _training_set(path.stem))
+
+
+def open_training_set(root: Path, name: str | None = None) -> TrainingSet:
+    """The training set in a folder.
+
+    Args:
+        root: what the data set's archives unpack to.
+        name: of the data set; None finds out.
+
+    Raises:
+        DataError: the folder is missing, is not laid out as that data set, or (without a name) as none that is known.
+        SettingsError: an unknown name.
+    """
+    names = training_set_names()
+    if name is not None and name not in names:
+        raise SettingsError(f"Unknown data set '{name}'. {nearest(name, names)}")
+    if not root.is_dir():
+        raise DataError(f"The data folder '{root}' does not exist.")
+    for candidate in [name] if name else [*(n for n in names if n != CATCH_ALL), CATCH_ALL]:
+        kind = _training_set(candidate)
+        if kind is not None and (name or kind.recognises(root)):
+            return kind(root)
+    raise DataError(f"'{root}' is not laid out as any data set that is known: {', '.join(names)}.")
+
+
+def _training_set(name: str) -> type[TrainingSet] | None:
+    found: type[TrainingSet] | None = getattr(importlib.import_module(f"siamtrack.datasets.{name}"), "TRAINING_SET", None)
+    return found
 
 
 def _find(name: str | Path) -> tuple[ModelFolder, Mapping[str, Any]]:

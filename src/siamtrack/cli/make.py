@@ -68,7 +68,7 @@ def export(
     CLIPS is a folder with NAME/groundtruth.txt (x,y,w,h a line) and NAME/img/*.jpg.
     """
     _require(TO_EXPORT, "Exporting")
-    from siamtrack.datasets.folders import find_sequences
+    from siamtrack.datasets.sequences import find_sequences
     from siamtrack.export.quantise import quantise
     from siamtrack.export.siamfc import export_siamfc
     from siamtrack.output_paths import check_folder

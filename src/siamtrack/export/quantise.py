@@ -17,7 +17,7 @@ from onnx import TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from siamtrack.box import Boxes, iou
-from siamtrack.datasets.folders import Sequence as Clip
+from siamtrack.datasets.sequences import Sequence as Clip
 from siamtrack.errors import DataError
 from siamtrack.export.onnx import write_description
 from siamtrack.library import open_model

@@ -10,33 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.crop import context_side
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.image import Image
+from siamtrack.pair import Pair, flipped
 from siamtrack.settings import check_limits
 from siamtrack.synthetic import photometric
 from siamtrack.synthetic.material import Material
-
-Matrix = NDArray[np.float64]
-"""(3, 3) map from the pixels of one picture to those of another, in continuous coordinates (pixel i covers [i, i + 1))."""
-
+from siamtrack.warp import Matrix, crop_map, mapped_box, paste, random_warp, warp
 
 CENTERED = np.zeros(2, np.float32)
-
-
-class Pair(NamedTuple):
-    """A template, a search patch that shows the same target, and where it is there."""
-
-    template: Image  # (template_size, template_size, 3)
-    search: Image  # (search_size, search_size, 3)
-    offset: NDArray[np.float32]  # (2,): x, y of the target's centre relative to the search patch's centre, patch pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +34,6 @@ class PairSettings:
         SettingsError: a value outside its range, or shares that sum to nothing.
     """
 
-    context: float = 0.5  # margin around the target, as the tracking procedure crops it
     warp_share: float = 0.5  # of the pairs: a still seen twice
     paste_share: float = 0.4  # of the pairs: a cut-out pasted twice
     track_share: float = 0.1  # of the pairs: two frames of a real track
@@ -62,7 +48,6 @@ class PairSettings:
                 f"The shares of the three kinds of pairs are {shares}; expected none below 0 and a sum above 0."
             )
         limits: dict[str, tuple[float, float]] = {
-            "context": (0, 4),
             "warp_share": (0, 1e6),
             "paste_share": (0, 1e6),
             "track_share": (0, 1e6),
@@ -76,20 +61,28 @@ class PairSettings:
 class PairSource:
     """Pairs by number: the same settings, sizes, seed and material give the same pair for the same number, always.
 
-    The sizes are those of the network that is to learn, in pixels; as default the paper's.
+    Sizes in pixels and context are those of the network that is to learn; as default the paper's.
 
     Raises:
         DataError: there is no material for any kind of pair that has a share.
     """
 
     def __init__(
-        self, material: Material, settings: PairSettings, *, seed: int, template_size: int = 127, search_size: int = 255
+        self,
+        material: Material,
+        settings: PairSettings,
+        *,
+        seed: int,
+        template_size: int = 127,
+        search_size: int = 255,
+        context: float = 0.5,
     ) -> None:
         self.material = material
         self.settings = settings
         self.seed = seed
         self.template_size = template_size
         self.search_size = search_size
+        self.context = context
         kinds: list[tuple[float, object, Callable[[np.random.Generator], Pair]]] = [
             (settings.warp_share, material.stills, self._warped),
             (settings.paste_share, material.stills and material.cutouts, self._pasted),
@@ -111,12 +104,11 @@ class PairSource:
         kind = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
         pair = kind(rng)
         if rng.random() < 0.5:
-            flipped = pair.offset * np.array([-1, 1], np.float32)
-            pair = Pair(np.ascontiguousarray(pair.template[:, ::-1]), np.ascontiguousarray(pair.search[:, ::-1]), flipped)
+            pair = flipped(pair)
         if rng.random() < self.settings.grey_share:
-            pair = Pair(photometric.grey(pair.template), photometric.grey(pair.search), pair.offset)
+            pair = pair._replace(template=photometric.grey(pair.template), search=photometric.grey(pair.search))
         quality = photometric.random_quality
-        return Pair(quality(pair.template, rng), quality(pair.search, rng), pair.offset)
+        return pair._replace(template=quality(pair.template, rng), search=quality(pair.search, rng))
 
     def _warped(self, rng: np.random.Generator) -> Pair:
         still = self.material.stills[rng.integers(len(self.material.stills))]
@@ -140,32 +132,33 @@ class PairSource:
         self, rng: np.random.Generator, first: Image, second: Image, first_box: Box, second_box: Box, *, strength: float
     ) -> Pair:
         offset = _random_offset(rng, self.settings.max_shift)
-        template_map = _random_warp(rng, self.template_size, CENTERED, 0.25 * strength) @ self._template_map(first_box)
-        search_map = _random_warp(rng, self.search_size, offset, strength) @ self._search_map(second_box)
-        return Pair(_warp(first, template_map, self.template_size), _warp(second, search_map, self.search_size), offset)
+        template_map = random_warp(rng, self.template_size, CENTERED, 0.25 * strength) @ self._template_map(first_box)
+        search_map = random_warp(rng, self.search_size, offset, strength) @ self._search_map(second_box)
+        template, search = warp(first, template_map, self.template_size), warp(second, search_map, self.search_size)
+        return Pair(template, search, offset, mapped_box(search_map, second_box))
 
     def _pasted(self, rng: np.random.Generator) -> Pair:
         cutout = self.material.cutouts[rng.integers(len(self.material.cutouts))].read()
         background = self.material.stills[rng.integers(len(self.material.stills))].read()
         place = _random_box(background, rng)
         offset = _random_offset(rng, self.settings.max_shift)
-        template = _warp(background, self._template_map(place), self.template_size)
+        template = warp(background, self._template_map(place), self.template_size)
         if rng.random() < 0.3:  # the target has moved on to another ground
             background = self.material.stills[rng.integers(len(self.material.stills))].read()
             place = _random_box(background, rng)
-        behind = _random_warp(rng, self.search_size, _random_offset(rng, 60), 1.0) @ self._search_map(place)
+        behind = random_warp(rng, self.search_size, _random_offset(rng, 60), 1.0) @ self._search_map(place)
         # mirrored at its border half of the time: a target near the border of its frame is not the usual case
-        search = _warp(background, behind, self.search_size, mirror=rng.random() < 0.5)
+        search = warp(background, behind, self.search_size, mirror=rng.random() < 0.5)
 
         whole = Box(0, 0, cutout.shape[1], cutout.shape[0])
-        still = _random_warp(rng, self.template_size, CENTERED, 0.2) @ self._template_map(whole)
-        moved = _random_warp(rng, self.search_size, offset, 1.3) @ self._search_map(whole)
+        still = random_warp(rng, self.template_size, CENTERED, 0.2) @ self._template_map(whole)
+        moved = random_warp(rng, self.search_size, offset, 1.3) @ self._search_map(whole)
         self._paste_distractors(rng, search, offset, count=int(rng.integers(0, 4)), look_alike=cutout)
-        _paste(template, cutout, still)
-        _paste(search, _recoloured(cutout, rng, 0.4), moved)
+        paste(template, cutout, still)
+        paste(search, _recoloured(cutout, rng, 0.4), moved)
         if rng.random() < 0.15:
             self._paste_occluder(rng, search, offset)
-        return Pair(template, search, offset)
+        return Pair(template, search, offset, mapped_box(moved, whole))
 
     def _paste_distractors(
         self,
@@ -184,46 +177,20 @@ class PairSource:
             if np.hypot(*(place - offset)) < 55:
                 continue
             whole = Box(0, 0, other.shape[1], other.shape[0])
-            _paste(search, other, _random_warp(rng, self.search_size, place, 1.5) @ self._search_map(whole))
+            paste(search, other, random_warp(rng, self.search_size, place, 1.5) @ self._search_map(whole))
 
     def _paste_occluder(self, rng: np.random.Generator, search: Image, offset: NDArray[np.float32]) -> None:
         other = self.material.cutouts[rng.integers(len(self.material.cutouts))].read()
         angle = rng.uniform(0, 2 * np.pi)
         place = (offset + rng.uniform(25, 45) * np.array([np.cos(angle), np.sin(angle)])).astype(np.float32)
         whole = Box(0, 0, other.shape[1], other.shape[0])
-        _paste(search, other, _random_warp(rng, self.search_size, place, 1.0) @ self._search_map(whole))
+        paste(search, other, random_warp(rng, self.search_size, place, 1.0) @ self._search_map(whole))
 
     def _template_map(self, box: Box) -> Matrix:
-        return _crop_map(box, self.template_size, self.template_size, self.settings.context)
+        return crop_map(box, self.template_size, self.template_size, self.context)
 
     def _search_map(self, box: Box) -> Matrix:
-        return _crop_map(box, self.search_size, self.template_size, self.settings.context)
-
-
-def _crop_map(box: Box, patch_size: int, template_size: int, context: float) -> Matrix:
-    """Map that puts the box in the middle of a patch, at the size the tracking procedure would show it in a template."""
-    factor = template_size / context_side(box.w, box.h, context)
-    cx, cy = box.center
-    return np.array([[factor, 0, patch_size / 2 - factor * cx], [0, factor, patch_size / 2 - factor * cy], [0, 0, 1]])
-
-
-def _random_warp(rng: np.random.Generator, size: int, offset: NDArray[np.float32], strength: float) -> Matrix:
-    """Map of a patch that turns, scales, stretches, shears and tilts it about its centre, then shifts it by `offset`."""
-    angle = np.deg2rad(rng.normal(0, 8)) * strength
-    if rng.random() < 0.1:
-        angle *= 3
-    scale, stretch = np.exp(rng.normal(0, 0.1, 2) * strength)
-    shear = rng.normal(0, 0.06) * strength
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn @ np.array([[scale * stretch, shear], [0, scale / stretch]])
-    tilt = rng.normal(0, 0.25, 2) * strength / size
-    to_center, back = np.eye(3), np.eye(3)
-    to_center[:2, 2] = -size / 2
-    back[:2, 2] = size / 2 + offset
-    about_center = np.eye(3)
-    about_center[:2, :2] = linear
-    about_center[2, :2] = tilt
-    return np.asarray(back @ about_center @ to_center)
+        return crop_map(box, self.search_size, self.template_size, self.context)
 
 
 def _random_offset(rng: np.random.Generator, reach: float) -> NDArray[np.float32]:
@@ -248,55 +215,6 @@ def _random_box(picture: Image, rng: np.random.Generator) -> Box:
         if part.size and part.std() > 18:
             break
     return box
-
-
-def _pixel_index_map(matrix: Matrix) -> Matrix:
-    """The same map for OpenCV, whose coordinates are those of pixel centres."""
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    return np.asarray(np.linalg.inv(half) @ matrix @ half)
-
-
-def _warp(picture: Image, matrix: Matrix, size: int, *, mirror: bool = False) -> Image:
-    fill = cv2.mean(picture)[:3]
-    picture, matrix = _averaged(picture, matrix)
-    border = cv2.BORDER_REFLECT if mirror else cv2.BORDER_CONSTANT
-    warped = cv2.warpPerspective(
-        picture, _pixel_index_map(matrix), (size, size), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
-    )
-    return np.asarray(warped, np.uint8)
-
-
-def _averaged(picture: NDArray[np.uint8], matrix: Matrix) -> tuple[NDArray[np.uint8], Matrix]:
-    """The picture made smaller where the map shrinks it a lot, as point sampling would show noise that no camera shows."""
-    shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-    if shrink <= 2:
-        return picture, matrix
-    height, width = picture.shape[:2]
-    factor = 1 / shrink
-    if min(height, width) * factor > 0.5:
-        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.uint8), matrix @ np.diag([shrink, shrink, 1])
-    columns, rows = max(1, round(width * factor)), max(1, round(height * factor))  # OpenCV would round to nothing
-    small = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8), matrix @ np.diag([width / columns, height / rows, 1])
-
-
-def _paste(patch: Image, cutout: NDArray[np.uint8], matrix: Matrix) -> None:
-    """Draws the cut-out into the patch, in place."""
-    size = patch.shape[0]
-    cutout, matrix = _averaged(cutout, matrix)
-    corners = np.array([[0, 0, 1], [cutout.shape[1], 0, 1], [0, cutout.shape[0], 1], [cutout.shape[1], cutout.shape[0], 1]])
-    reach = corners @ matrix.T
-    reach = reach[:, :2] / reach[:, 2:]
-    left, top = np.clip(np.floor(reach.min(0)) - 1, 0, size).astype(int)
-    right, bottom = np.clip(np.ceil(reach.max(0)) + 1, 0, size).astype(int)
-    if right <= left or bottom <= top:
-        return
-    into = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ matrix
-    warped = cv2.warpPerspective(cutout, _pixel_index_map(into), (int(right - left), int(bottom - top)), flags=cv2.INTER_LINEAR)
-    alpha = warped[:, :, 3:].astype(np.float32) / 255
-    region = patch[top:bottom, left:right]
-    region[...] = (warped[:, :, :3] * alpha + region * (1 - alpha) + 0.5).astype(np.uint8)
 
 
 def _recoloured(cutout: NDArray[np.uint8], rng: np.random.Generator, strength: float) -> NDArray[np.uint8]:

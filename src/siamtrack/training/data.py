@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from siamtrack.errors import SiamtrackError
-from siamtrack.synthetic.pairs import Pair, PairSource
+from siamtrack.pair import Pair
+from siamtrack.synthetic.pairs import PairSource
 
 
 class Batch(NamedTuple):

@@ -1,0 +1,142 @@
+"""Square crops around annotated targets: what training pairs of real data are made of.
+
+A crop shows the target in its middle, at the size that a template has in tracking, with more around it than a search patch
+needs, so that shifts and turns of the search patch find picture there and not the fill colour. Templates are cut from the
+middle of the same crops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+from siamtrack.box import Box
+from siamtrack.crop import Fill, context_side, cut, mean_colour
+from siamtrack.datasets.clips import Clip, Target, TrainingSet
+from siamtrack.errors import DataError
+from siamtrack.image import Image
+from siamtrack.settings import check_limits
+
+CLIPS_IN_MEMORY = 2000  # annotations that a loading process keeps
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropSettings:
+    """How crops are cut.
+
+    Raises:
+        SettingsError: a value outside its range.
+    """
+
+    context: float = 0.5  # margin around the target as a share of w + h, as in tracking
+    template_size: int = 127  # pixels that target and context take in the crop
+    size: int = 319  # pixels, side of the crop; a search patch of 255 can be shifted by 32 within it
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"context": (0, 4), "template_size": (16, 4096), "size": (self.template_size, 8192)})
+
+
+class Crop(NamedTuple):
+    """A target in the middle of a square."""
+
+    image: Image  # (size, size, 3)
+    fill: Fill  # mean colour of the whole frame, which lies outside its borders
+
+
+class Crops(Protocol):
+    """Crops of a data set by clip, target and row of the target's annotations: cut from the frames, or read back."""
+
+    name: str
+    settings: CropSettings
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the clips, sorted."""
+        ...
+
+    def targets(self, clip: str) -> tuple[Target, ...]:
+        """The targets of a clip.
+
+        Raises:
+            DataError: the annotation cannot be read.
+        """
+        ...
+
+    def frame_size(self, clip: str) -> tuple[int, int]:
+        """(width, height) of the clip's frames, pixels.
+
+        Raises:
+            DataError: the annotation does not say it and the first frame cannot be read.
+        """
+        ...
+
+    def crop(self, clip: str, target: int, index: int) -> Crop:
+        """The crop of target number `target` in row `index` of its annotations.
+
+        Raises:
+            DataError: the frame cannot be read, or the target is absent or without area there.
+        """
+        ...
+
+    def digest(self) -> str:
+        """What decides which crops there are, as a short text: a run goes on with the same one only."""
+        ...
+
+
+def cut_crop(frame: Image, box: Box, settings: CropSettings) -> Crop:
+    """The crop around a box of a frame."""
+    side = context_side(box.w, box.h, settings.context) * settings.size / settings.template_size
+    fill = mean_colour(frame)
+    return Crop(cut(frame, box.center, side, settings.size, fill), fill)
+
+
+class CropsOfFrames:
+    """Crops cut from the frames of a training set whenever they are asked for."""
+
+    def __init__(self, training_set: TrainingSet, settings: CropSettings) -> None:
+        self.name = training_set.name
+        self.settings = settings
+        self._set = training_set
+        self._clips: OrderedDict[str, Clip] = OrderedDict()  # annotations used last
+
+    @property
+    def names(self) -> Sequence[str]:
+        """See `Crops`."""
+        return self._set.names
+
+    def targets(self, clip: str) -> tuple[Target, ...]:
+        """See `Crops`."""
+        return self._clip(clip).targets
+
+    def frame_size(self, clip: str) -> tuple[int, int]:
+        """See `Crops`."""
+        found = self._clip(clip)
+        if found.size is None:
+            height, width = found.frames.read(0).shape[:2]
+            found = self._clips[clip] = replace(found, size=(width, height))
+        assert found.size is not None
+        return found.size
+
+    def crop(self, clip: str, target: int, index: int) -> Crop:
+        """See `Crops`."""
+        found = self._clip(clip)
+        box = found.targets[target].box(index)
+        if box.absent or min(box.w, box.h) <= 0:
+            raise DataError(f"Target '{found.targets[target].name}' of '{clip}' has no box in row {index}: {tuple(box)}.")
+        frame = found.frames.read(int(found.targets[target].positions[index]))
+        return cut_crop(frame, box, self.settings)
+
+    def digest(self) -> str:
+        """Of the names of the clips; annotations and pixels are not read."""
+        return f"{self.name} {hashlib.sha256(chr(10).join(self.names).encode()).hexdigest()}"
+
+    def _clip(self, name: str) -> Clip:
+        if name not in self._clips:
+            self._clips[name] = self._set.clip(name)
+            if len(self._clips) > CLIPS_IN_MEMORY:
+                self._clips.popitem(last=False)
+        self._clips.move_to_end(name)
+        return self._clips[name]

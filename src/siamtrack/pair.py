@@ -1,0 +1,31 @@
+"""What a Siamese network learns from: a template, a search patch that shows the same target, and where it is there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamtrack.image import Image
+
+
+class Pair(NamedTuple):
+    """A training pair. Lengths are in pixels of the search patch, coordinates continuous: pixel i covers [i, i + 1)."""
+
+    template: Image  # (template_size, template_size, 3)
+    search: Image  # (search_size, search_size, 3)
+    offset: NDArray[np.float32]  # (2,): x, y of the target's centre relative to the search patch's centre
+    box: NDArray[np.float32]  # (4,): x, y, w, h of the upright box around the target in the search patch
+    skipped: tuple[str, ...] = ()  # what could not be read while this pair was drawn, and was replaced by other pictures
+
+
+def flipped(pair: Pair) -> Pair:
+    """The pair in a mirror: left is right."""
+    x, y, w, h = pair.box
+    return pair._replace(
+        template=np.ascontiguousarray(pair.template[:, ::-1]),
+        search=np.ascontiguousarray(pair.search[:, ::-1]),
+        offset=pair.offset * np.array([-1, 1], np.float32),
+        box=np.array([pair.search.shape[1] - x - w, y, w, h], np.float32),
+    )
