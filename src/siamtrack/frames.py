@@ -191,7 +191,7 @@ class _Pictures(FrameReader):
     fps = DEFAULT_FPS
 
     def __init__(self, found_in: str, name: str, found: Sequence[Path], *, start: int, backward: bool) -> None:
-        paths = sorted((path for path in found if path.suffix.lower() in PICTURE_ENDINGS and path.is_file()), key=_natural)
+        paths = sorted((path for path in found if path.suffix.lower() in PICTURE_ENDINGS and path.is_file()), key=natural_order)
         if not paths:
             what = f"none of the {len(found)} entries found is a picture" if found else "nothing was found"
             endings = ", ".join(sorted(ending[1:] for ending in PICTURE_ENDINGS))
@@ -218,7 +218,8 @@ class _Pictures(FrameReader):
             yield Frame(index=index, time=index / DEFAULT_FPS, image=image)
 
 
-def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """The key that sorts paths as people count: img2 before img10."""
     pieces = re.split(r"(\d+)", str(path))  # text and digits take turns, so like is compared with like
     return [(int(piece), "") if piece.isdecimal() else (0, piece.casefold()) for piece in pieces], str(path)
 

@@ -1,0 +1,1 @@
+"""Annotation files of tools that people label videos with, one module a format."""
