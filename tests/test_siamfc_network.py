@@ -1,4 +1,4 @@
-"""SiamFC's network: shapes, correlation, labels and loss, each against its definition written out."""
+"""SiamFC's network: shapes, correlation and labels, each against its definition written out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ import torch
 from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX, AlexNet
 from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
-from siamtrack.models.siamfc import (
-    SiamFC,
-    SiamFCNetworkSettings,
-    balanced_logistic_loss,
-    labels,
-    peak_is_positive,
-    read_folded,
-)
+from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings, labels, peak_is_positive, read_folded
 
 
 @pytest.fixture(scope="module")
@@ -174,55 +167,6 @@ def test_each_item_of_a_batch_has_its_own_label() -> None:
     together = labels(offsets, 17)
     for offset, label in zip(offsets, together, strict=True):
         assert torch.equal(labels(offset[None], 17)[0], label)
-
-
-# Loss
-
-
-def by_definition(responses: torch.Tensor, targets: torch.Tensor) -> float:
-    """Eq. 1 and 2, with the mean over positive and over negative cells each counting one half."""
-    total = 0.0
-    for v, y in zip(responses.double(), targets.double(), strict=True):
-        losses = torch.log1p(torch.exp(-y * v))
-        total += 0.5 * float(losses[y > 0].mean()) + 0.5 * float(losses[y < 0].mean())
-    return total / len(responses)
-
-
-@pytest.mark.parametrize("scale", [0.1, 1.0, 5.0])
-def test_loss_is_the_definition(scale: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    responses = torch.randn(4, 17, 17, generator=generator) * scale
-    targets = labels(torch.tensor([[0.0, 0.0], [8.0, 8.0], [30.0, -5.0], [60.0, 60.0]]), 17)
-    assert float(balanced_logistic_loss(responses, targets)) == pytest.approx(by_definition(responses, targets), rel=1e-5)
-
-
-def test_a_loss_of_no_knowledge_is_log_2() -> None:
-    assert float(balanced_logistic_loss(torch.zeros(2, 17, 17), labels(torch.zeros(2, 2), 17))) == pytest.approx(np.log(2))
-
-
-def test_positive_and_negative_cells_weigh_the_same() -> None:
-    targets = labels(torch.zeros(1, 2), 17)
-    wrong_positive = torch.where(targets > 0, -4.0, -60.0)
-    wrong_negative = torch.where(targets > 0, 60.0, 4.0)
-    a, b = (float(balanced_logistic_loss(v, targets)) for v in (wrong_positive, wrong_negative))
-    assert a == pytest.approx(b, rel=1e-5)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("logit", [1e4, -1e4])
-def test_loss_of_large_responses_is_finite_with_its_gradient(dtype: torch.dtype, logit: float) -> None:
-    responses = torch.full((2, 17, 17), logit, dtype=dtype, requires_grad=True)
-    loss = balanced_logistic_loss(responses, labels(torch.zeros(2, 2), 17))
-    loss.backward()
-    assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(5000, rel=0.01)  # half of the weight is on the wrong side
-    assert torch.isfinite(responses.grad).all()
-    assert responses.grad.abs().sum() > 0
-
-
-def test_where_every_cell_is_positive_the_loss_is_finite() -> None:
-    """A response smaller than the label disc has no negative cell to average over."""
-    assert torch.isfinite(balanced_logistic_loss(torch.randn(1, 2, 2), torch.ones(1, 2, 2)))
 
 
 def test_peak_is_positive() -> None:

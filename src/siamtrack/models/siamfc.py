@@ -1,5 +1,6 @@
 """SiamFC: L. Bertinetto, J. Valmadre, J. F. Henriques, A. Vedaldi, P. H. S. Torr, "Fully-Convolutional Siamese Networks
-for Object Tracking", ECCV Workshops 2016. Network, labels and loss; the tracking procedure is in `trackers/siamfc.py`.
+for Object Tracking", ECCV Workshops 2016. Network and labels; the loss is in `layers/losses.py`, the tracking procedure in
+`trackers/siamfc.py`.
 
 Differences between paper, official code (bertinetto/siamese-fc) and this code:
 * Input: 0..255, RGB, not normalised, in all three.
@@ -20,7 +21,6 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX, AlexNet
@@ -108,22 +108,6 @@ def labels(offsets: Tensor, cells: int, *, radius_px: float = 16.0) -> Tensor:
     distance = torch.hypot(grid[None, None, :] - offsets[:, 0, None, None], grid[None, :, None] - offsets[:, 1, None, None])
     nearest = distance <= distance.amin((1, 2), keepdim=True)
     return torch.where((distance <= radius_px) | nearest, 1.0, -1.0)
-
-
-def balanced_logistic_loss(responses: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the batch of the logistic loss with half the weight on positive and half on negative cells (eq. 1-2).
-
-    log(1 + exp(-y v)) overflows for large -y v; softplus is the same function in a form that does not.
-
-    Args:
-        responses: (B, H, W), any float type; computed in float32.
-        targets: (B, H, W), +1 or -1.
-    """
-    losses = F.softplus(-targets * responses.float())
-    positive = (targets > 0).float()
-    negative = 1 - positive
-    shares = positive / positive.sum((1, 2), keepdim=True) + negative / negative.sum((1, 2), keepdim=True).clamp_min(1)
-    return (0.5 * shares * losses).sum((1, 2)).mean()
 
 
 def peak_is_positive(responses: Tensor, targets: Tensor) -> Tensor:
