@@ -1,0 +1,108 @@
+"""YouTube-VOS, training part (Xu et al., ECCV 2018; youtube-vos.org, 2018 and 2019): masks of objects in every fifth frame.
+
+train/ holds JPEGImages/VIDEO/00000.jpg, Annotations/VIDEO/00000.png (numbers of objects, see `palette_masks`) and meta.json,
+which says the category of each object and the frames it is annotated in. With the frames of train_all_frames/ added to
+JPEGImages/, the frames between annotated ones belong to the clip and have no annotation.
+
+Boxes are tight around the pixels of an object. meta.json names frames in which an object has no pixel, most of them before it
+appears (in 5937b08d69 object 4 in 00000, say): its box is NaN there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamtrack.datasets.clips import Clip, PictureFiles, Target, TrainingSet
+from siamtrack.datasets.palette_masks import LabelMasks, tight_boxes
+from siamtrack.datasets.sequence_folders import folders_in, numbered_frames, require_folders
+from siamtrack.errors import DataError
+
+
+class YouTubeVOS(TrainingSet):
+    """See `TrainingSet`. Masks are decoded once for the boxes of a clip, and again for each mask that is asked for."""
+
+    name = "youtube_vos"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folder = root / "train"
+        self._meta = self._folder / "meta.json"
+        self._videos = _read_videos(self._meta)
+        for folder in (self._folder / "JPEGImages", self._folder / "Annotations"):
+            require_folders(sorted(self._videos), folders_in(folder), listed_in=self._meta, looked_in=folder)
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether train/ has meta.json, JPEGImages/ and Annotations/."""
+        train = root / "train"
+        return (train / "meta.json").is_file() and (train / "JPEGImages").is_dir() and (train / "Annotations").is_dir()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """See `TrainingSet`."""
+        return sorted(self._videos)
+
+    def clip(self, name: str) -> Clip:
+        """See `TrainingSet`."""
+        frames = numbered_frames(self._folder / "JPEGImages" / name)
+        objects = self._objects(name, frames)
+        annotated = sorted({position for _, positions in objects.values() for position in positions})
+        masks = LabelMasks(tuple(self._folder / "Annotations" / name / f"{path.stem}.png" for path in frames.paths))
+        boxes, size = tight_boxes(masks, annotated)
+        targets = []
+        for number, (category, positions) in objects.items():
+            rows = np.searchsorted(annotated, positions)
+            found = boxes[number][rows] if number in boxes else np.full((len(rows), 4), np.nan)
+            unknown = np.full(len(rows), np.nan)
+            targets.append(
+                Target(
+                    name=str(number),
+                    category=category,
+                    positions=np.array(positions, np.int64),
+                    boxes=found,
+                    visibility=unknown,
+                )
+            )
+        return Clip(name=name, frames=frames, targets=tuple(targets), size=size, masks=masks)
+
+    def _objects(self, name: str, frames: PictureFiles) -> dict[int, tuple[str, list[int]]]:
+        """Category and annotated positions of each object by its number."""
+        position_of = {path.stem: position for position, path in enumerate(frames.paths)}
+        objects = {}
+        try:
+            for number, entry in self._videos[name]["objects"].items():
+                stems = set(entry["frames"])
+                if absent := sorted(stems - set(position_of)):
+                    raise DataError(
+                        f"'{self._meta}' names frame {absent[0]} of '{name}', which '{frames.paths[0].parent}' does not hold."
+                    )
+                objects[int(number)] = str(entry["category"]), sorted(position_of[stem] for stem in stems)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"'{self._meta}', video '{name}': expected objects with category and frames ({error!r}).") from None
+        if not any(positions for _, positions in objects.values()):
+            raise DataError(f"'{self._meta}' names no annotated frame of '{name}'; expected at least one object with frames.")
+        return objects
+
+
+def _read_videos(path: Path) -> Mapping[str, Any]:
+    try:
+        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+    except OSError as error:
+        raise DataError(
+            f"'{path}' cannot be read: {error.strerror}. Expected YouTube-VOS's folder with train/ in it."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: {error.msg}. It is damaged; unpack it again.") from None
+    except (KeyError, TypeError, UnicodeDecodeError):
+        raise DataError(f"'{path}' has no entry \"videos\"; expected meta.json of YouTube-VOS.") from None
+    if not isinstance(videos, dict) or not videos:
+        raise DataError(f"'{path}' names no videos.")
+    return videos
+
+
+TRAINING_SET = YouTubeVOS
