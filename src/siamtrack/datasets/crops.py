@@ -46,6 +46,19 @@ class Crop(NamedTuple):
     fill: Fill  # mean colour of the whole frame, which lies outside its borders
 
 
+class Sighting(NamedTuple):
+    """A target in the middle of its crop."""
+
+    crop: Crop
+    size: tuple[float, float]  # (w, h) of its box, crop pixels
+
+    @property
+    def box(self) -> Box:
+        """Its box in the crop."""
+        middle = self.crop.image.shape[0] / 2
+        return Box.from_center(middle, middle, *self.size)
+
+
 class Crops(Protocol):
     """Crops of a data set by clip, target and row of the target's annotations: cut from the frames, or read back."""
 

@@ -29,8 +29,11 @@ def random_blur(image: Image, rng: np.random.Generator) -> Image:
     """Out of focus, or moving in some direction."""
     if rng.random() < 0.5:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 2.5))), np.uint8)
-    length = int(rng.integers(3, 16))
-    angle = rng.uniform(0, np.pi)
+    return motion_blur(image, int(rng.integers(3, 16)), rng.uniform(0, np.pi))
+
+
+def motion_blur(image: Image, length: int, angle: float) -> Image:
+    """As if the camera had moved by so many pixels in that direction, radians."""
     kernel = np.zeros((length, length), np.float32)
     middle = (length - 1) / 2
     reach = np.array([np.cos(angle), np.sin(angle)]) * middle

@@ -1,0 +1,249 @@
+"""Training pairs of annotated clips: two frames of one target, drawn by number, so that any pair can be drawn again."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamtrack.crop import context_side
+from siamtrack.datasets.clips import Target
+from siamtrack.datasets.crops import Crops, Sighting
+from siamtrack.errors import DataError
+from siamtrack.pair import Pair
+from siamtrack.settings import check_limits
+from siamtrack.training.augment import AugmentSettings, make_pair
+
+_CLIP_TRIES = 1000  # clips without a usable target, one after another
+_FRAME_TRIES = 20  # crops that cannot be read, one after another
+_OTHER_TRIES = 8  # for a clip of the same category
+_CLIPS_EXPLAINED = 100  # that are looked at to say why none can be used
+_CLIPS_KEPT = 20_000  # whose usable rows a loading process remembers
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """Which targets are learnt from, and how the two frames of a pair are chosen.
+
+    The limits are those of huanglianghua/siamfc-pytorch.
+
+    Raises:
+        SettingsError: a value outside its range.
+    """
+
+    max_frame_gap: int = 100  # between the two frames; SiamFC sec. 3.2 and its official code
+    min_area_px: float = 20.0  # of the box
+    min_side_px: float = 20.0
+    max_side_px: float = 500.0
+    min_image_share: float = 0.01  # of the image that the box covers
+    max_image_share: float = 0.5
+    max_aspect: float = 4.0  # width to height, or height to width
+    min_visibility: float = 0.3  # share of the target in view, relative to its best frame; passes where it is not known
+    validation_share: float = 0.1  # of the clips
+    crop_size: int = 319  # px, side of the crops that patches are cut from
+
+    def __post_init__(self) -> None:
+        limits: dict[str, tuple[float, float]] = {
+            "max_frame_gap": (0, 1e9),
+            "min_area_px": (0, 1e12),
+            "min_side_px": (0, 1e6),
+            "max_side_px": (self.min_side_px, 1e6),
+            "min_image_share": (0, 1),
+            "max_image_share": (self.min_image_share, 1e6),
+            "max_aspect": (1, 1e6),
+            "min_visibility": (0, 1),
+            "validation_share": (0, 1),
+            "crop_size": (16, 8192),
+        }
+        check_limits(self, limits)
+
+
+def part(names: Sequence[str], which: Literal["training", "validation"], share: float) -> list[str]:
+    """The clips for training, or those held out for validation: one of the two for every clip, never for a frame.
+
+    The order is that of a hash of the name, and the first clips are held out, so that a clip that is added
+    moves few. At least one is held out where there are two, and a share; at least one is left for training.
+    """
+    ranked = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    held_out = min(max(1, round(share * len(ranked))), len(ranked) - 1) if share > 0 else 0
+    return sorted(ranked[:held_out] if which == "validation" else ranked[held_out:])
+
+
+class _Usable(NamedTuple):
+    """A target that pairs can be made of."""
+
+    number: int  # among the targets of its clip
+    target: Target
+    rows: NDArray[np.int64]  # of its annotations
+
+
+class ClipPairs:
+    """Pairs by number: the same settings, sizes, seed and data give the same pair for the same number, always.
+
+    Args:
+        crops: where the targets are seen.
+        sampling: which of them, and which frames.
+        augment: how they are varied.
+        which: the part of the clips.
+        seed: of all that is drawn.
+        template_size: side of the template, pixels.
+        search_size: side of the search patch, pixels.
+
+    Raises:
+        DataError: there are no clips in that part.
+    """
+
+    def __init__(
+        self,
+        crops: Crops,
+        sampling: SamplingSettings,
+        augment: AugmentSettings,
+        *,
+        which: Literal["training", "validation"],
+        seed: int,
+        template_size: int,
+        search_size: int,
+    ) -> None:
+        self.name = crops.name
+        self._crops = crops
+        self._sampling = sampling
+        self._augment = augment
+        self._seed = seed
+        self._sizes: dict[str, Any] = {"template_size": template_size, "search_size": search_size}
+        self._names = part(crops.names, which, sampling.validation_share)
+        self._kept: OrderedDict[str, list[_Usable] | str] = OrderedDict()
+        if not self._names:
+            raise DataError(f"The data set '{crops.name}' has {len(crops.names)} clips, of which none is left for {which}.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": OrderedDict()}
+
+    def __getitem__(self, number: int) -> Pair:
+        rng = np.random.default_rng((self._seed, number))
+        skipped: list[str] = []
+        for _ in range(_FRAME_TRIES):
+            clip, usable = self._target(rng, skipped)
+            first, second = self._rows(usable, rng)
+            try:
+                template, search = self._sighting(clip, usable, first), self._sighting(clip, usable, second)
+            except DataError as error:
+                skipped.append(str(error))
+                continue
+            other = functools.partial(self._other, clip, usable.target.category)
+            pair = make_pair(template, search, self._augment, rng, **self._sizes, other=other)
+            return pair._replace(skipped=tuple(skipped))
+        raise DataError(f"{_FRAME_TRIES} frames of '{self.name}' in a row cannot be read; the last one: {skipped[-1]}")
+
+    def _target(self, rng: np.random.Generator, skipped: list[str]) -> tuple[str, _Usable]:
+        """A clip that has usable targets, and one of them; annotations that cannot be read are added to `skipped`."""
+        for _ in range(_CLIP_TRIES):
+            clip = self._names[rng.integers(len(self._names))]
+            usable = self._usable(clip)
+            if isinstance(usable, str):
+                skipped.append(usable)
+            elif usable:
+                return clip, usable[rng.integers(len(usable))]
+        raise DataError(self._why_not())
+
+    def _rows(self, usable: _Usable, rng: np.random.Generator) -> tuple[int, int]:
+        """Two rows of a target's annotations whose frames are not too far apart, in either order; a still's is both."""
+        first = usable.rows[rng.integers(len(usable.rows))]
+        gaps = np.abs(usable.target.positions[usable.rows] - usable.target.positions[first])
+        near = usable.rows[(gaps <= self._sampling.max_frame_gap) & (gaps > 0)]
+        return int(first), int(near[rng.integers(len(near))] if len(near) else first)
+
+    def _sighting(self, clip: str, usable: _Usable, row: int) -> Sighting:
+        settings, box = self._crops.settings, usable.target.box(row)
+        factor = settings.template_size / context_side(box.w, box.h, settings.context)
+        return Sighting(self._crops.crop(clip, usable.number, row), (factor * box.w, factor * box.h))
+
+    def _other(self, clip: str, category: str, rng: np.random.Generator) -> Sighting | None:
+        """A target of another clip, of that category where a few tries find one; None where there is no other clip."""
+        found = None
+        for _ in range(_OTHER_TRIES):
+            other, usable = self._target(rng, [])
+            if other != clip:
+                found = other, usable
+                if usable.target.category == category:
+                    break
+        if found is None:
+            return None
+        clip, usable = found
+        try:
+            return self._sighting(clip, usable, int(usable.rows[rng.integers(len(usable.rows))]))
+        except DataError:
+            return None
+
+    def _usable(self, clip: str) -> list[_Usable] | str:
+        """What pairs can be made of in a clip; or why its annotation cannot be read."""
+        if clip not in self._kept:
+            self._kept[clip] = self._found(clip)
+            if len(self._kept) > _CLIPS_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(clip)
+        return self._kept[clip]
+
+    def _found(self, clip: str) -> list[_Usable] | str:
+        try:
+            size = self._crops.frame_size(clip)
+            targets = list(enumerate(self._crops.targets(clip)))
+        except DataError as error:
+            return str(error)
+        rows = ((number, target, usable_rows(target, size, self._sampling)) for number, target in targets)
+        return [_Usable(*found) for found in rows if len(found[2])]
+
+    def _why_not(self) -> str:
+        """Which limits leave nothing, told from some of the clips."""
+        reasons: Counter[str] = Counter()
+        looked_at = self._names[:_CLIPS_EXPLAINED]
+        for clip in looked_at:
+            if isinstance(usable := self._usable(clip), str):
+                return f"The data set '{self.name}' has no target that can be learnt from; the first reason: {usable}"
+            for target in self._crops.targets(clip):
+                for name, passed in _filters(target, self._crops.frame_size(clip), self._sampling).items():
+                    reasons[name] += int((~passed).sum())
+        told = ", ".join(f"{name} {count}" for name, count in reasons.most_common() if count)
+        return (
+            f"The data set '{self.name}' has no target that can be learnt from in {len(looked_at)} clips. Boxes left out "
+            f"because of: {told or 'there are none'}. Change the limits, for example --set sampling.min_side_px=8."
+        )
+
+
+def usable_rows(target: Target, size: tuple[int, int], sampling: SamplingSettings) -> NDArray[np.int64]:
+    """Rows of a target's annotations that pass all limits, ascending.
+
+    Args:
+        target: of K rows.
+        size: (width, height) of the frames, pixels.
+        sampling: the limits.
+    """
+    return np.flatnonzero(np.logical_and.reduce(list(_filters(target, size, sampling).values())))
+
+
+def _filters(target: Target, size: tuple[int, int], sampling: SamplingSettings) -> dict[str, NDArray[np.bool_]]:
+    """By the name of the limit, which rows pass it; absent boxes pass only the last one."""
+    x, y, w, h = target.boxes.T
+    present = np.isfinite(target.boxes).all(1) & (w > 0) & (h > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        overlaps = (x < size[0]) & (y < size[1]) & (x + w > 0) & (y + h > 0)
+        share = w * h / (size[0] * size[1])
+        aspect = np.maximum(w / h, h / w)
+        known = np.isfinite(target.visibility)
+        best = target.visibility[known].max(initial=0.0)
+        return {
+            "absent or without area": present,
+            "outside the image": overlaps | ~present,
+            "min_area_px": (w * h >= sampling.min_area_px) | ~present,
+            "min_side_px": (np.minimum(w, h) >= sampling.min_side_px) | ~present,
+            "max_side_px": (np.maximum(w, h) <= sampling.max_side_px) | ~present,
+            "min_image_share": (share >= sampling.min_image_share) | ~present,
+            "max_image_share": (share <= sampling.max_image_share) | ~present,
+            "max_aspect": (aspect <= sampling.max_aspect) | ~present,
+            "min_visibility": ~known | (target.visibility > sampling.min_visibility * best) | ~present,
+        }

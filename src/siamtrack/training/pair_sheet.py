@@ -1,0 +1,59 @@
+"""Training pairs as a picture to look at: template, search patch with the target's box, and the labels of the score map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from siamtrack.box import Box
+from siamtrack.draw import draw_boxes
+from siamtrack.image import Image
+from siamtrack.layers.alexnet import TOTAL_STRIDE_PX
+from siamtrack.models.siamfc import labels
+from siamtrack.pair import Pair
+from siamtrack.sheets import contact_sheet
+
+_RED, _BLUE = np.array([230, 40, 50]), np.array([40, 80, 220])
+_GAP = 6  # px between template and search patch
+
+
+def pair_sheet(pairs: Sequence[tuple[str, Pair]], *, columns: int | None = None) -> Image:
+    """Captioned pairs in a grid.
+
+    Over the search patch lie the cells of SiamFC's score map, each where a template would sit in the patch: red where the
+    label is the target, blue where it is background.
+
+    Args:
+        pairs: caption and pair each.
+        columns: pairs in a row; None: as many as come near 3:2.
+    """
+    return contact_sheet([(caption, _tile(pair)) for caption, pair in pairs], columns=columns)
+
+
+def _tile(pair: Pair) -> Image:
+    search = pair.search.copy()
+    _draw_labels(search, pair.template.shape[0], pair.offset)
+    search = draw_boxes(search, [Box(*map(float, pair.box))])
+    height = search.shape[0]
+    template = np.zeros((height, pair.template.shape[1], 3), np.uint8) + np.uint8(40)
+    top = (height - pair.template.shape[0]) // 2
+    template[top : top + pair.template.shape[0]] = pair.template
+    return np.hstack([template, np.full((height, _GAP, 3), 40, np.uint8), search])
+
+
+def _draw_labels(search: Image, template_size: int, offset: NDArray[np.float32]) -> None:
+    """Colours the cells of the score map over the patch, in place."""
+    size = search.shape[0]
+    cells = (size - template_size) // TOTAL_STRIDE_PX + 1
+    positive = labels(torch.from_numpy(offset)[None], cells)[0].numpy() > 0
+    side = cells * TOTAL_STRIDE_PX
+    start = (size - side) // 2
+    colours = np.where(positive[..., None], _RED, _BLUE).astype(np.float32)
+    opacity = np.where(positive, 0.45, 0.12)[..., None].astype(np.float32)
+    region = search[start : start + side, start : start + side]
+    wide, veil = (cv2.resize(v, (side, side), interpolation=cv2.INTER_NEAREST) for v in (colours, opacity))
+    region[...] = (region * (1 - veil[..., None]) + wide * veil[..., None]).astype(np.uint8)
