@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,46 +12,79 @@ from rich.console import Console
 from siamtrack.cli import options
 from siamtrack.errors import InputError, MissingExtraError, OutputError
 
+if TYPE_CHECKING:
+    from siamtrack.models.siamfc import SiamFC
+
 console = Console(highlight=False, markup=False, soft_wrap=True)
-TO_TRAIN = ("torch", "safetensors")
-TO_EXPORT = (*TO_TRAIN, "onnx", "onnxscript", "onnxruntime", "tomli_w")
+TO_TRAIN = ("torch", "safetensors", "lmdb", "matplotlib", "tensorboard", "tomli_w")
+TO_EXPORT = ("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", "tomli_w")
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="TOML file; recipes/siamfc.toml made the embedded model.")],
-    data: Annotated[
-        list[Path],
-        typer.Argument(metavar="FOLDER", help="Pictures: stills, cut-outs with alpha, annotated tracks."),
-    ],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="TOML file, or the name of one that comes with siamtrack.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the run; one that was stopped goes on.")
     ],
+    data: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=PATH", help="Data set and its folder, or its crops: got10k=/data/GOT-10k. Repeatable."),
+    ],
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="Model, model folder or checkpoint to begin with.")
+    ] = None,
     teacher: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Checkpoint of a network whose features are learnt too.")
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes that make training pairs.")] = 1,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
     overrides: options.RecipeOverrides = None,
 ) -> None:
-    """Train a network from pictures.
+    """Train a network from annotated videos, images, and pictures.
 
-    Ctrl-C stops it; the same command goes on from the last checkpoint.
+    NAME is a data set (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own, or 'pictures' for stills and
+    cut-outs. Ctrl-C stops it; the same command goes on from the last checkpoint. Several processes:
+    torchrun --nproc-per-node N -m siamtrack train ...
     """
-    _require(TO_TRAIN, "Training")
-    from siamtrack.models.siamfc_checkpoints import read_checkpoint
+    require(TO_TRAIN, "Training")
     from siamtrack.output_paths import check_folder
-    from siamtrack.settings import from_mapping, read_toml, with_overrides
-    from siamtrack.synthetic.material import find_material
-    from siamtrack.training.loop import Recipe, train
-    from siamtrack.training.teacher import check_teacher
+    from siamtrack.training.loop import train
+    from siamtrack.training.origin import check_networks
+    from siamtrack.training.recipes import read_recipe
+    from siamtrack.training.sources import open_data, parsed_places
 
-    settings = with_overrides(from_mapping(Recipe, read_toml(recipe), where=str(recipe)), overrides or ())
+    settings = read_recipe(recipe, overrides or ())
     check_folder(out)
-    network = read_checkpoint(teacher) if teacher else None
-    check_teacher(network, settings.teacher_weight, settings.network)  # before the pictures, which take long to find
-    material = find_material(data)
-    console.print(f"{len(material.stills)} stills, {len(material.cutouts)} cut-outs, {len(material.tracks)} tracks.")
-    train(settings, material, out, teacher=network, workers=workers)
-    console.print(f"Done. 'siamtrack export {out} --out MODEL_FOLDER' makes a model of it.")
+    networks = {"teacher": _checkpoint(teacher), "initial": _checkpoint(start)}
+    check_networks(settings, **networks)  # before the data, which takes longer
+    opened = open_data(parsed_places(data), settings.crops)
+    if _rank() == 0:
+        console.print("\n".join(opened.describe()))
+    train(settings, opened, out, **networks, workers=workers, device=device)
+    if _rank() == 0:
+        chosen = "the last step" if settings.select == "last" else "the epoch with the lowest validation loss"
+        console.print(
+            f"Done; {out} holds the weights of {chosen}. 'siamtrack export {out} --out MODEL_FOLDER' makes a model of it."
+        )
+
+
+def _checkpoint(name: str | Path | None) -> SiamFC | None:
+    """The network in a checkpoint file, a model folder, or an embedded model of that name."""
+    if name is None:
+        return None
+    from siamtrack.library import model_names
+    from siamtrack.model_folder import WEIGHTS
+    from siamtrack.models.siamfc_checkpoints import read_checkpoint
+
+    known = model_names()
+    path = Path(name)
+    if not path.exists() and str(name) in known:
+        path = known[str(name)].folder
+    return read_checkpoint(path / WEIGHTS if path.is_dir() else path)
+
+
+def _rank() -> int:
+    """Of this process among those that torchrun started."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def export(
@@ -67,7 +101,7 @@ def export(
 
     CLIPS is a folder with NAME/groundtruth.txt (x,y,w,h a line) and NAME/img/*.jpg.
     """
-    _require(TO_EXPORT, "Exporting")
+    require(TO_EXPORT, "Exporting")
     from siamtrack.datasets.sequences import find_sequences
     from siamtrack.export.quantise import quantise
     from siamtrack.export.siamfc import export_siamfc
@@ -95,7 +129,7 @@ def convert(
 
     What is written is for 'siamtrack export', which makes a model folder of it.
     """
-    _require(TO_TRAIN, "Converting")
+    require(("torch", "safetensors"), "Converting")
     from siamtrack.models.siamfc_checkpoints import read_checkpoint
     from siamtrack.output_paths import check_distinct, check_path
     from siamtrack.training.checkpoint import save_weights
@@ -110,7 +144,12 @@ def convert(
     console.print(f"{out} holds the weights. 'siamtrack export {out} --out MODEL_FOLDER' makes a model of it.")
 
 
-def _require(packages: tuple[str, ...], purpose: str) -> None:
+def require(packages: tuple[str, ...], purpose: str) -> None:
+    """Whether these packages are installed, without importing them.
+
+    Raises:
+        MissingExtraError: one is not.
+    """
     from importlib.util import find_spec
 
     for package in packages:

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from siamtrack.errors import SettingsError, TrainingError, WeightsError
+from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.export.onnx import export_model
 from siamtrack.model_folder import Description
 from siamtrack.models.siamfc import SiamFCNetworkSettings
 from siamtrack.models.siamfc_checkpoints import read_checkpoint
-from siamtrack.settings import from_mapping, with_overrides
+from siamtrack.settings import with_overrides
 from siamtrack.trackers.siamfc import SiamFCSettings
-from siamtrack.training.checkpoint import RUN_CHECKPOINT, RUN_WEIGHTS, load_checkpoint
+from siamtrack.training.checkpoint import RUN_WEIGHTS
+from siamtrack.training.origin import RUN_RECIPE, trained_with
 
 
 def export_siamfc(checkpoint: Path, folder: Path, *, licence: str, card: str, overrides: Sequence[str] = ()) -> None:
@@ -34,8 +35,8 @@ def export_siamfc(checkpoint: Path, folder: Path, *, licence: str, card: str, ov
             raise WeightsError(
                 f"The run '{checkpoint}' has no {RUN_WEIGHTS}: it is not finished. Let 'siamtrack train' go on with it."
             )
-        if (checkpoint / RUN_CHECKPOINT).is_file():
-            sizes, context = _trained_with(checkpoint / RUN_CHECKPOINT)
+        if (checkpoint / RUN_RECIPE).is_file():
+            sizes, context = trained_with(checkpoint)
         checkpoint = checkpoint / RUN_WEIGHTS
     network = read_checkpoint(checkpoint)
     network.settings = replace(network.settings, template_size=sizes.template_size, search_size=sizes.search_size)
@@ -55,14 +56,3 @@ def export_siamfc(checkpoint: Path, folder: Path, *, licence: str, card: str, ov
         settings=asdict(settings),
     )
     export_model(network, folder, description)
-
-
-def _trained_with(path: Path) -> tuple[SiamFCNetworkSettings, float]:
-    """Settings of the network and context in the recipe of a run's checkpoint."""
-    try:
-        recipe = load_checkpoint(path)["recipe"]
-        return from_mapping(SiamFCNetworkSettings, recipe["network"], where=str(path)), float(recipe["data"]["context"])
-    except (TrainingError, SettingsError) as error:
-        raise WeightsError(str(error)) from None
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise WeightsError(f"The recipe in '{path}' is of another kind; train the network again.") from None

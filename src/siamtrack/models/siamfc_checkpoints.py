@@ -1,7 +1,8 @@
 """Checkpoints of SiamFC (AlexNet) as others and we ourselves publish them -> the network of `models/siamfc.py`.
 
 Formats, told apart by what is in the file:
-* siamtrack: `weights.safetensors`, and `checkpoint.pt` of a training run.
+* siamtrack: `weights.safetensors` and the checkpoints of a training run; `weights.safetensors` of a model folder, whose
+  batch norm is folded into the convolutions.
 * huanglianghua/siamfc-pytorch: `siamfc_alexnet_e50.pth` (`backbone.conv1.0.*`), and its first version
   (`feature.0.*`). Response times 1e-3, no bias.
 * sergi2596/pytorch-siamfc (the thesis) and StrangerZhang/SiamFC-PyTorch, from which it comes: `features.module.0.*` and
@@ -79,7 +80,9 @@ def _matconvnet() -> dict[str, str]:
 
 
 _BLOCKS = _names([f"backbone.conv{n}.0" for n in range(1, 6)], [f"backbone.conv{n}.1" for n in range(1, 5)])
+_FOLDED = _names([f"backbone.conv{n}.0" for n in range(1, 6)])
 _LAYOUTS = (  # of two that fit equally well the first is taken
+    _Layout(title="siamtrack's model folders", names=_FOLDED | {"gain": "gain", "bias": "bias"}),
     _Layout(title="huanglianghua/siamfc-pytorch", names=_BLOCKS),
     _Layout(title="siamtrack", names=_BLOCKS | {"gain": "gain", "bias": "bias"}),
     _Layout(title="huanglianghua/siamfc-pytorch (first version)", names=_numbered("feature")),

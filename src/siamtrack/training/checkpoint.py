@@ -13,27 +13,55 @@ from safetensors.torch import save_file
 
 from siamtrack.errors import TrainingError
 
-RUN_CHECKPOINT = "checkpoint.pt"
+CHECKPOINTS = "checkpoints"
+BEST = "best.pt"
 RUN_WEIGHTS = "weights.safetensors"
+KEPT = 3  # checkpoints besides the best one
 _KEYS = ("recipe", "step", "network", "optimizer")
 
 
-def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes the state beside `path`, then moves it over `path` in one step.
+def last_checkpoint(run: Path) -> Path | None:
+    """The file of the newest checkpoint of a run, without the best one's; None where there is none."""
+    return max((run / CHECKPOINTS).glob("step-*.pt"), default=None)
+
+
+def save_checkpoint(run: Path, state: Mapping[str, Any], *, best: bool = False) -> None:
+    """Adds a checkpoint to the run, and then removes the oldest but three.
+
+    Args:
+        run: the run's folder.
+        state: what to keep; `step` names the file.
+        best: it is the best so far as well: `best.pt`.
 
     Raises:
-        TrainingError: it cannot be written (disk full, no permission); what was at `path` before is still there.
+        TrainingError: it cannot be written (disk full, no permission); those before it are still there.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    folder = run / CHECKPOINTS
+    _write(folder / f"step-{state['step']:09d}.pt", state)
+    if best:
+        _write(folder / BEST, state)
+    for old in sorted(folder.glob("step-*.pt"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def _write(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes the state beside `path`, then moves it there in one step."""
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
         with os.fdopen(handle, "wb") as file:
             torch.save(dict(state), file)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except (OSError, RuntimeError) as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise TrainingError(f"The checkpoint '{path}' cannot be written: {error}. The last good one is kept.") from error
+    except (OSError, RuntimeError) as error:  # a full disk is either of them in PyTorch
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise TrainingError(
+            f"The checkpoint '{path}' cannot be written: {error}. The last good one is kept; make room, then give the same "
+            "command to go on from it."
+        ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -45,7 +73,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise TrainingError(f"'{path}' is no checkpoint of a training run: {error}.") from error
+        raise TrainingError(
+            f"'{path}' is no checkpoint of a training run: {error}. Move it away to go on from the one before it."
+        ) from error
     if not isinstance(state, dict):
         raise TrainingError(f"'{path}' is no checkpoint of a training run: it holds a {type(state).__name__}.")
     if missing := [key for key in _KEYS if key not in state]:
@@ -54,8 +84,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_weights(path: Path, network: torch.nn.Module) -> None:
-    """The network's parameters and buffers as safetensors, float32."""
-    tensors = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
+    """The network's parameters and buffers as safetensors, float32; what was at `path` before is replaced in one step.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     temporary = path.with_name(f".{path.name}")
-    save_file(tensors, temporary)
-    temporary.replace(path)
+    try:
+        save_file(tensors, temporary)
+        temporary.replace(path)
+    except Exception as error:  # safetensors has an error of its own for a full disk
+        temporary.unlink(missing_ok=True)
+        raise TrainingError(f"The weights '{path}' cannot be written: {error}.") from error

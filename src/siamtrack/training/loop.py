@@ -2,306 +2,241 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
+import gc
 import math
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, NoReturn
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 
-from siamtrack.errors import DataError, SettingsError, TrainingError
-from siamtrack.layers.alexnet import TOTAL_STRIDE_PX
-from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings, balanced_logistic_loss, labels, peak_is_positive
-from siamtrack.settings import check_limits
-from siamtrack.synthetic.material import Material
-from siamtrack.synthetic.pairs import PairSettings, PairSource
-from siamtrack.training.checkpoint import RUN_CHECKPOINT, RUN_WEIGHTS, load_checkpoint, save_checkpoint, save_weights
-from siamtrack.training.data import Batch, batches
-from siamtrack.training.teacher import check_teacher, digest, feature_loss
+from siamtrack.errors import SettingsError, TrainingError
+from siamtrack.models.siamfc import SiamFC
+from siamtrack.training.checkpoint import BEST, CHECKPOINTS, RUN_WEIGHTS, load_checkpoint, save_checkpoint, save_weights
+from siamtrack.training.curves import RUN_CURVES, draw_curves
+from siamtrack.training.data import Batch, batches, shares
+from siamtrack.training.distributed import World, joined
+from siamtrack.training.journal import RUN_LOG, Journal
+from siamtrack.training.learner import Learner
+from siamtrack.training.objective import Objective
+from siamtrack.training.origin import begin_or_go_on, check_networks, origin_of
+from siamtrack.training.parameters import enter_epoch, set_learning_rate
+from siamtrack.training.recipe import Recipe
+from siamtrack.training.sources import TrainingData
+from siamtrack.training.validation import Validation
 
-RUN_LOG = "log.csv"
-VALIDATION_SEED = 1  # pairs of the held-out pictures come from another stream than the training pairs, whose seed is even
-
-
-_LIMITS: dict[str, tuple[float, float]] = {
-    "learning_rate": (1e-12, 1e3),
-    "final_learning_rate": (0, 1e3),
-    "warmup_share": (0, 1),
-    "weight_decay": (0, 1e3),
-    "momentum": (0, 0.9999),
-    "clip_norm": (1e-9, math.inf),
-    "teacher_weight": (0, 1e6),
-    "seed": (0, 2**62),
-    "validation_pairs": (0, math.inf),
-}
+BAD_BATCH = "bad_batch.pt"
+SKIPPED = "skipped.txt"
+MOST_SKIPPED = 0.01  # of the pairs may have met something that cannot be read
+FEW_SKIPPED = 10  # so many are never too many
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that decides what a run learns, apart from the pictures and the teacher.
-
-    The sizes of template and search patch are those of `network`.
-
-    Raises:
-        SettingsError: a value outside its range, or sizes between which the response has no middle.
-    """
-
-    pairs: int = 50_000  # training pairs in all
-    batch_size: int = 16
-    optimizer: str = "adamw"  # or "sgd", as in the paper
-    learning_rate: float = 1e-3  # highest, after warm-up
-    final_learning_rate: float = 1e-6
-    warmup_share: float = 0.04  # of all steps
-    weight_decay: float = 1e-2
-    momentum: float = 0.9  # sgd only
-    clip_norm: float = 10.0  # of the gradient
-    teacher_weight: float = 0.0  # of the mean squared distance to a teacher's features; needs a teacher
-    seed: int = 0
-    bfloat16: bool = True  # autocast; parameters and loss stay float32
-    checkpoint_steps: int = 250
-    validation_pairs: int = 320
-    network: SiamFCNetworkSettings = field(default_factory=SiamFCNetworkSettings)
-    data: PairSettings = field(default_factory=PairSettings)
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in ("adamw", "sgd"):
-            raise SettingsError(f"Unknown optimizer '{self.optimizer}'; expected adamw or sgd.")
-        if self.batch_size < 1 or self.pairs < self.batch_size or self.checkpoint_steps < 1:
-            raise SettingsError(
-                f"{self.pairs} pairs in batches of {self.batch_size}, a checkpoint every {self.checkpoint_steps} steps: "
-                "expected at least one batch and one step."
-            )
-        check_limits(self, _LIMITS)
-        if (self.network.search_size - self.network.template_size) % TOTAL_STRIDE_PX:
-            raise SettingsError(
-                f"Template {self.network.template_size} px and search {self.network.search_size} px cannot be trained with; "
-                f"expected a difference that is a multiple of {TOTAL_STRIDE_PX}, or the labels would lie beside the targets."
-            )
-
-    @property
-    def steps(self) -> int:
-        """Number of parameter updates."""
-        return self.pairs // self.batch_size
-
-    def learning_rate_at(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to the final rate."""
-        warmup = max(1, round(self.warmup_share * self.steps))
-        if step < warmup:
-            return self.learning_rate * (step + 1) / warmup
-        progress = (step - warmup) / max(1, self.steps - warmup)
-        cosine = (1 + math.cos(math.pi * progress)) / 2
-        return self.final_learning_rate + cosine * (self.learning_rate - self.final_learning_rate)
-
-
-def train(recipe: Recipe, material: Material, run: Path, *, teacher: SiamFC | None = None, workers: int = 1) -> SiamFC:
+def train(
+    recipe: Recipe,
+    data: TrainingData,
+    folder: Path,
+    *,
+    teacher: SiamFC | None = None,
+    initial: SiamFC | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+) -> SiamFC:
     """Trains a network, or goes on with a run that was stopped, exactly where its last checkpoint was made.
 
-    Exactly: to the last bit what the run would have learnt without the stop, on the same machine with the same versions
-    and threads. It takes the same recipe, pictures and teacher, and others are refused. The pictures are compared by their
-    order, folder names, names, sizes in bytes and annotations, not by their pixels; the teacher by all its parameters.
+    Exactly: to the last bit what the run would have learnt without the stop, on a CPU of the same kind with the same
+    versions, processes and threads. It takes the same recipe, data, teacher and initial network; others are refused.
+    Started by torchrun in several processes, each of them computes an equal share of every batch.
 
-    Writes into the folder `run`: `checkpoint.pt`, `log.csv` (a line every checkpoint), and at the end
-    `weights.safetensors` of the last step; no checkpoint is selected by any score.
+    Writes into the folder: `recipe.toml` with every setting; `checkpoints/`, the last three and `best.pt` by validation
+    loss; `log.csv`; `tensorboard/`; `skipped.txt` with what could not be read; at the end `weights.safetensors` and
+    `curves.png`.
+
+    Args:
+        recipe: what is learnt, and how.
+        data: see `siamtrack.training.sources.open_data`.
+        folder: of the run; made if missing.
+        teacher: a network whose features are learnt too; needs a `teacher_weight`.
+        initial: a network to begin with in place of random weights.
+        workers: processes that make pairs, for each process that trains; 0: it makes them itself.
+        device: "cpu", "cuda", "auto" or as PyTorch names it.
+
+    Returns:
+        The network that the recipe selects, in eval mode, on the CPU.
 
     Raises:
-        TrainingError: the run folder belongs to another recipe, other pictures or another teacher, the loss or its gradient
-            is not finite, or a file cannot be written.
-        SettingsError: a teacher's weight without a teacher, a teacher without a weight, or a teacher of another shape.
-        DataError: the pictures cannot make the pairs that the recipe wants, or one of them cannot be read.
+        TrainingError: the run folder belongs to another run, the loss or its gradient is not finite, more than 1 % of the
+            pairs met something that cannot be read, or a file cannot be written.
+        SettingsError: recipe, networks, device and processes do not go together.
+        DataError: the data cannot make pairs.
     """
-    check_teacher(teacher, recipe.teacher_weight, recipe.network)
-    source = _source(recipe, material.part("training"), seed=2 * recipe.seed)
-    origin = {"recipe": asdict(recipe), "material": material.digest(), "teacher": digest(teacher)}
-    torch.manual_seed(recipe.seed)
-    network = SiamFC(recipe.network).train()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = _optimizer(recipe, network)
-    step = _resume(run, origin, network, optimizer)
-
-    first = step * recipe.batch_size
-    stream = batches(source, first=first, count=recipe.pairs - first, batch_size=recipe.batch_size, workers=workers)
-    averages = _Averages()
-    with _progress(recipe.steps, step) as progress:
-        for batch in stream:
-            rate = recipe.learning_rate_at(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss, accuracy = _loss(network, batch, recipe, teacher)
-            _check_finite("loss", loss, batch, step, run)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
-            _check_finite("norm of the gradient", norm, batch, step, run)
-            optimizer.step()
-            step += 1
-            averages.add(loss.item(), accuracy.item())
-            progress.update(progress.task_ids[0], advance=1, description=averages.line(recipe.batch_size))
-            if step % recipe.checkpoint_steps == 0 or step == recipe.steps:
-                validation = validate(network, recipe, material)
-                save_checkpoint(run / RUN_CHECKPOINT, origin | _state(step, network, optimizer))
-                _log(run / RUN_LOG, {"step": step, "lr": rate} | averages.take() | validation)
-    save_weights(run / RUN_WEIGHTS, network)
-    network.eval()
-    return network
+    with joined(device) as world:
+        run = _Run(recipe, data, folder, world, teacher, initial)
+        run.go(workers)
+        return run.finish()
 
 
-@torch.no_grad()
-def validate(network: SiamFC, recipe: Recipe, material: Material) -> dict[str, float]:
-    """Loss and share of peaks in the right place, on pairs of the held-out pictures, always the same ones.
+class _Totals(NamedTuple):
+    """What a step came to, over the whole batch, the same in all processes."""
 
-    Nothing where the held-out pictures make no pairs of the kinds wanted, or the recipe wants less than a batch of them.
-    """
-    if recipe.validation_pairs < recipe.batch_size:
-        return {}
-    try:
-        source = _source(recipe, material.part("validation"), seed=VALIDATION_SEED)
-    except DataError:
-        return {}
-    network.eval()
-    stream = batches(source, first=0, count=recipe.validation_pairs, batch_size=recipe.batch_size, workers=0)
-    results = torch.tensor([[value.item() for value in _loss(network, batch, recipe, None)] for batch in stream])
-    network.train()
-    loss, accuracy = results.mean(0).tolist()
-    return {"validation_loss": loss, "validation_accuracy": accuracy}
+    loss: float
+    accuracy: float
+    norm: float  # of the gradient of all parameters together, before it is clipped
+    skipped: int
 
 
-def _source(recipe: Recipe, material: Material, *, seed: int) -> PairSource:
-    template_size, search_size = recipe.network.template_size, recipe.network.search_size
-    return PairSource(material, recipe.data, seed=seed, template_size=template_size, search_size=search_size)
+class _Run:
+    def __init__(
+        self, recipe: Recipe, data: TrainingData, folder: Path, world: World, teacher: SiamFC | None, initial: SiamFC | None
+    ) -> None:
+        check_networks(recipe, teacher, initial)
+        if recipe.batch_size % (world.size * recipe.accumulation):
+            raise SettingsError(
+                f"A batch of {recipe.batch_size} pairs cannot be divided among {world.size} processes with "
+                f"{recipe.accumulation} parts each; change batch_size or accumulation."
+            )
+        self.recipe, self.data, self.folder, self.world = recipe, data, folder, world
+        torch.manual_seed(recipe.seed)
+        network = SiamFC(recipe.network)
+        if initial is not None:
+            network.load_state_dict(initial.state_dict())
+        world.share_batch_norm(network)
+        for module in (network, teacher):
+            if module is not None:
+                module.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.objective = Objective(network, recipe, teacher)
+        self._module: nn.Module = self.objective  # or what makes it parallel
+        self.learner = Learner(network, recipe)
+        self.origin = origin_of(recipe, data, teacher, initial)
+        state = begin_or_go_on(folder, self.origin, write=world.first)
+        if state is not None:
+            self.learner.restore(state)
+        self._averages = state["averages"] if state else {}
 
+    def go(self, workers: int) -> None:
+        """All steps that are left."""
+        recipe, learner, first = self.recipe, self.learner, self.learner.step
+        if first == recipe.steps:
+            return
+        with contextlib.ExitStack() as stack:
+            stream = self._batches(workers)
+            journal = validation = None
+            if self.world.first:
+                validation = Validation(recipe, self.data)
+                journal = stack.enter_context(Journal(self.folder, steps=recipe.steps, step=first, averages=self._averages))
+                stream = journal.timed(stream)
+            stack.callback(self._let_go)
+            for step, batch in enumerate(stream, first):
+                epoch, within = divmod(step, recipe.steps_per_epoch)
+                if within == 0 or step == first:
+                    enter_epoch(learner.network, learner.optimizer, recipe, epoch)
+                    self._module = self.world.parallel(self.objective)
+                set_learning_rate(learner.optimizer, recipe.learning_rate_at(step))
+                totals = self._gradients(batch)
+                learner.take_step()
+                self._count_skipped(totals.skipped, batch)
+                if journal and validation:
+                    journal.count(totals.loss, totals.accuracy, totals.norm, recipe.batch_size)
+                    self._report(journal, validation, epoch, ended=within == recipe.steps_per_epoch - 1)
 
-def _check_finite(what: str, value: Tensor, batch: Batch, step: int, run: Path) -> None:
-    if torch.isfinite(value):
-        return
-    path = run / "bad_batch.pt"
-    torch.save({"batch": tuple(batch), "step": step}, path)
-    raise TrainingError(
-        f"The {what} is {value.item()} at step {step}; the batch is in '{path}'. The last checkpoint is from before it."
-    )
+    def _let_go(self) -> None:
+        """Frees what holds the process group, which must not outlive the run: PyTorch aborts the process if it does."""
+        self._module = self.objective
+        gc.collect()
 
+    def _gradients(self, batch: Batch) -> _Totals:
+        """Gradients of the loss on the batch, averaged over all parts and processes, and clipped."""
+        recipe, world = self.recipe, self.world
+        self.learner.optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(2, device=world.device)
+        parts = [[p.to(world.device, non_blocking=True) for p in part] for part in _parts(batch, recipe.accumulation)]
+        for number, part in enumerate(parts, 1):
+            waits = number < len(parts) and isinstance(self._module, DistributedDataParallel)
+            with self._module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
+                outcome = self._module(*part)
+                (outcome.loss / len(parts)).backward()
+            sums += torch.stack([outcome.loss.detach(), outcome.accuracy]) / len(parts)
+        gradients = [p.grad for p in self.learner.network.parameters() if p.grad is not None]
+        norm = get_total_norm(gradients)
+        bad = float(not torch.isfinite(sums).all())
+        loss, accuracy, skipped, others = world.sum(
+            torch.stack([*sums / world.size, *torch.tensor([len(batch.skipped), bad], device=world.device)])
+        ).tolist()
+        if others or not math.isfinite(norm):
+            self._stop(batch, saves=bool(bad or not others), loss=loss, norm=norm.item())
+        if recipe.clip_norm:
+            clip_grad_norm_(self.learner.network.parameters(), recipe.clip_norm)
+        return _Totals(loss, accuracy, norm.item(), int(skipped))
 
-def _loss(network: SiamFC, batch: Batch, recipe: Recipe, teacher: SiamFC | None) -> tuple[Tensor, Tensor]:
-    """Loss to be minimised, and share of the batch whose peak is in the right place."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-        z, x = batch.templates.float(), batch.searches.float()
-        responses, template, search = network(z, x)
-        targets = labels(batch.offsets, responses.shape[-1])
-        loss = balanced_logistic_loss(responses, targets)
-        if teacher is not None and recipe.teacher_weight:
-            loss = loss + recipe.teacher_weight * (feature_loss(search, teacher, x) + feature_loss(template, teacher, z)) / 2
-    return loss, peak_is_positive(responses, targets)
-
-
-def _optimizer(recipe: Recipe, network: SiamFC) -> torch.optim.Optimizer:
-    """One group with weight decay (convolution kernels) and one without (biases and batch norm)."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    free = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-
-
-def _state(step: int, network: SiamFC, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    return {"step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
-
-
-def _resume(run: Path, origin: Mapping[str, Any], network: SiamFC, optimizer: torch.optim.Optimizer) -> int:
-    """Puts the last checkpoint into network and optimizer, if there is one, and says how many steps were made."""
-    run.mkdir(parents=True, exist_ok=True)
-    step = 0
-    if (run / RUN_CHECKPOINT).exists():
-        state = load_checkpoint(run / RUN_CHECKPOINT)
-        _check_origin(run, state, origin)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = int(state["step"])
-    _cut_log(run / RUN_LOG, step)
-    return step
-
-
-def _check_origin(run: Path, state: Mapping[str, Any], origin: Mapping[str, Any]) -> None:
-    """Refuses to go on with anything but what the run began with."""
-    if not origin.keys() <= state.keys():
+    def _stop(self, batch: Batch, *, saves: bool, loss: float, norm: float) -> NoReturn:
+        """Ends the run in all processes, before this step has changed any parameter; who had the bad batch saves it."""
+        name = BAD_BATCH if self.world.size == 1 else BAD_BATCH.replace(".", f"-rank{self.world.rank}.")
+        if saves:
+            torch.save({"batch": tuple(batch), "step": self.learner.step}, self.folder / name)
         raise TrainingError(
-            f"The run in '{run}' is of an older version, which did not note its pictures and its teacher, so that it cannot "
-            "go on exactly; give another folder to start anew."
+            f"The loss is {loss:g} and the norm of its gradient {norm:g} at step {self.learner.step}; the batch is in "
+            f"'{self.folder / BAD_BATCH}'. The last checkpoint is from before it. A lower learning_rate, a warmup_share or "
+            "clip_norm may help."
         )
-    recipe = origin["recipe"]
-    if state["recipe"] != recipe:
-        changed = [key for key, value in recipe.items() if state["recipe"].get(key) != value]
-        changed += [key for key in state["recipe"] if key not in recipe]
-        raise TrainingError(
-            f"The run in '{run}' was started with other settings ({', '.join(changed)}); "
-            "give its own recipe to go on with it, or another folder to start anew."
-        )
-    for key, changed_what in (("material", "other pictures or annotations"), ("teacher", "another teacher, or none")):
-        if state[key] != origin[key]:
+
+    def _count_skipped(self, found: int, batch: Batch) -> None:
+        """Notes what could not be read, and stops all processes when it is too much."""
+        self.learner.skipped += found
+        if batch.skipped:
+            with (self.folder / SKIPPED).open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in batch.skipped)
+        pairs = self.learner.step * self.recipe.batch_size
+        if found and self.learner.skipped > max(FEW_SKIPPED, MOST_SKIPPED * pairs):
             raise TrainingError(
-                f"The run in '{run}' was started with {changed_what}; "
-                "give its own to go on with it, or another folder to start anew."
+                f"{self.learner.skipped} times in {pairs} pairs something could not be read, which is more than 1 %; see "
+                f"'{self.folder / SKIPPED}'. Repair or remove these files, then give the same command to go on."
             )
 
+    def _report(self, journal: Journal, validation: Validation, epoch: int, *, ended: bool) -> None:
+        """Validation, log and checkpoint after a step, where they are due."""
+        recipe, learner = self.recipe, self.learner
+        values: dict[str, float] = {"epoch": epoch, "skipped": learner.skipped}
+        values["learning_rate"] = recipe.learning_rate_at(learner.step - 1)
+        if ended:
+            measured, pictures = validation.measure(Objective(learner.result, recipe, None), self.world.device)
+            values |= measured
+            for number, picture in enumerate(pictures):
+                journal.show(learner.step, f"held-out pair {number}", picture)
+            journal.say(f"epoch {epoch + 1} of {recipe.epochs}: {journal.summary(measured)}")
+        if ended or learner.step % recipe.log_steps == 0:
+            journal.write(learner.step, values)
+        if ended or learner.step % recipe.checkpoint_steps == 0:
+            best = ended and learner.is_best(values.get("validation_loss"))
+            save_checkpoint(self.folder, {**self.origin, **learner.state(), "averages": journal.averages}, best=best)
+        if ended:
+            journal.restart_clock()
 
-class _Averages:
-    """Means since the last line of the log, and pairs a second."""
+    def _batches(self, workers: int) -> Iterator[Batch]:
+        recipe, world = self.recipe, self.world
+        steps = range(self.learner.step, recipe.steps)
+        numbers = shares(steps, batch_size=recipe.batch_size, rank=world.rank, world=world.size)
+        pairs = self.data.pairs(recipe, "training")
+        share = recipe.batch_size // world.size
+        return batches(pairs, numbers, batch_size=share, workers=workers, pin=world.device.type == "cuda")
 
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self._loss, self._accuracy, self._steps = 0.0, 0.0, 0
-        self._since = time.perf_counter()
-
-    def add(self, loss: float, accuracy: float) -> None:
-        self._loss += loss
-        self._accuracy += accuracy
-        self._steps += 1
-
-    def line(self, batch_size: int) -> str:
-        rate = self._steps * batch_size / (time.perf_counter() - self._since)
-        return f"loss {self._loss / self._steps:.3f}  peak {self._accuracy / self._steps:.2f}  {rate:.0f} pairs/s"
-
-    def take(self) -> dict[str, float]:
-        taken = {"loss": self._loss / self._steps, "accuracy": self._accuracy / self._steps}
-        self.reset()
-        return taken
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Leaves out what was logged after the checkpoint at `step`: those steps come again."""
-    if not path.exists():
-        return
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-        kept = [row for row in rows if len(row) == len(header) and float(row[0]) <= step]
-    except ValueError:
-        raise TrainingError(f"'{path}' is no log of a training run; move it out of the way to go on.") from None
-    if not kept:
-        path.unlink()
-    elif len(kept) < len(rows):
-        temporary = path.with_name(f".{path.name}")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *kept])
-        temporary.replace(path)
+    def finish(self) -> SiamFC:
+        """The result, on the CPU; its weights and the curves are written by the first process."""
+        network = SiamFC(self.recipe.network)
+        best = self.folder / CHECKPOINTS / BEST
+        if self.recipe.select == "best" and best.is_file():
+            network.load_state_dict(load_checkpoint(best)["network"])
+        else:
+            network.load_state_dict(self.learner.result.state_dict())
+        if self.world.first:
+            save_weights(self.folder / RUN_WEIGHTS, network)
+            if (self.folder / RUN_LOG).is_file():
+                draw_curves(self.folder / RUN_LOG, self.folder / RUN_CURVES, title=self.folder.resolve().name)
+        return network.eval()
 
 
-def _log(path: Path, row: Mapping[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, row.keys())
-        if new:
-            writer.writeheader()
-        writer.writerow({key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()})
-
-
-def _progress(steps: int, done: int) -> Progress:
-    progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress.add_task("starting", total=steps, completed=done)
-    return progress
+def _parts(batch: Batch, count: int) -> list[tuple[Tensor, ...]]:
+    """Templates, searches and offsets of a batch in equal parts."""
+    return list(zip(*(values.chunk(count) for values in batch[:3]), strict=True))

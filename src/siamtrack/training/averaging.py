@@ -1,0 +1,32 @@
+"""A moving average of a network's weights over the steps of its training, which usually tracks better than the last step."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from siamtrack.models.siamfc import SiamFC
+
+
+class MovingAverage:
+    """Exponential moving average of parameters and of batch norm's statistics.
+
+    Args:
+        network: whose weights are averaged; copied.
+        decay: of the average each step; early on less, (1 + t) / (10 + t), so that the random start is soon forgotten.
+    """
+
+    def __init__(self, network: SiamFC, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, network: SiamFC, step: int) -> None:
+        """Takes in the network's weights after step number `step`, counted from 0."""
+        weight = 1 - min(self._decay, (1 + step) / (10 + step))
+        for mine, new in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(new, weight)
+            else:
+                mine.copy_(new)

@@ -1,0 +1,37 @@
+"""Recipes by name or by file: those that come with siamtrack are TOML files in its folder `recipes`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from siamtrack.errors import SettingsError, nearest
+from siamtrack.settings import from_mapping, read_toml, with_overrides
+from siamtrack.training.recipe import Recipe
+
+FOLDER = Path(__file__).parent.parent / "recipes"
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with siamtrack."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe with settings changed one by one.
+
+    Args:
+        name: of a TOML file, or of a recipe that comes with siamtrack.
+        overrides: "key=value" texts.
+
+    Raises:
+        SettingsError: there is no such recipe, or it holds an unknown setting or an impossible value.
+    """
+    path = Path(name)
+    if not path.is_file():
+        if name not in recipe_names():
+            raise SettingsError(
+                f"There is no recipe file '{name}', and no recipe of that name. {nearest(name, recipe_names())}"
+            )
+        path = FOLDER / f"{name}.toml"
+    return with_overrides(from_mapping(Recipe, read_toml(path), where=str(path)), overrides)

@@ -1,0 +1,190 @@
+"""The data of a run: what NAME=PATH means, and its sets mixed by weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from siamtrack.datasets.clips import TrainingSet
+from siamtrack.datasets.crop_store import MANIFEST, StoredCrops
+from siamtrack.datasets.crops import Crops, CropSettings, CropsOfFrames
+from siamtrack.errors import DataError, SettingsError, nearest
+from siamtrack.library import open_training_set, training_set_names
+from siamtrack.pair import Pair
+from siamtrack.synthetic.material import Material, find_material
+from siamtrack.synthetic.pairs import PairSource
+from siamtrack.training.clip_pairs import ClipPairs
+from siamtrack.training.data import Pairs
+from siamtrack.training.recipe import Recipe
+
+PICTURES = "pictures"
+VALIDATION_SEED = 1  # held-out pairs come from another stream than the training pairs, whose seed is even
+_TRIES = 20  # pictures that cannot be read, one after another
+_FAR = 2**40  # numbers of pairs that take the place of others are as far away as this
+Part = Literal["training", "validation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """The data sets that were given for a run, opened.
+
+    Attributes:
+        crops: annotated videos and images, cut on the fly or read back from `siamtrack data crop`.
+        sets: those of them whose frames are at hand: not the ones that are crops alone.
+        material: pictures for made-up pairs; None where no `pictures` were given.
+    """
+
+    crops: tuple[Crops, ...] = ()
+    sets: tuple[TrainingSet, ...] = ()
+    material: Material | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Of the data sets, without repetition, in the order given; `pictures` last."""
+        return list(dict.fromkeys([crops.name for crops in self.crops])) + [PICTURES] * (self.material is not None)
+
+    def pairs(self, recipe: Recipe, part: Part) -> Pairs:
+        """The pairs of one part of the data, mixed by the recipe's weights.
+
+        Raises:
+            SettingsError: the recipe's weights name a set that was not given, or are all 0.
+            DataError: a set makes no pair for that part.
+        """
+        if missing := [name for name in recipe.weights if name not in self.names]:
+            raise SettingsError(
+                f"The recipe mixes {', '.join(recipe.weights)}, but there is no data for {', '.join(missing)}. Give "
+                f"--data {missing[0]}=PATH, or other weights: --set 'weights={{ {self.names[0]} = 1.0 }}'."
+            )
+        found = [entry for source in (*self.crops, self.material) if source and (entry := _pairs_of(source, recipe, part))]
+        if not found:
+            raise DataError(f"There is no data for {part}: {', '.join(self.describe())}. Give more clips or pictures.")
+        weights = [recipe.weights.get(name, 1.0) for name, _ in found]
+        if not sum(weights) > 0:
+            raise SettingsError(f"The weights of {', '.join(self.names)} are all 0; give one of them a weight.")
+        return found[0][1] if len(found) == 1 else _Mixed([pairs for _, pairs in found], weights, _seed(recipe, part))
+
+    def digest(self) -> list[str]:
+        """What decides which pairs there are, a text a set. A run goes on with the same data only."""
+        return [crops.digest() for crops in self.crops] + ([self.material.digest()] if self.material else [])
+
+    def describe(self) -> list[str]:
+        """A line a set, for people."""
+        lines = [f"{crops.name}: {len(crops.names)} clips" for crops in self.crops]
+        if (found := self.material) is not None:
+            lines.append(f"{PICTURES}: {len(found.stills)} stills, {len(found.cutouts)} cut-outs, {len(found.tracks)} tracks")
+        return lines
+
+
+def _seed(recipe: Recipe, part: Part) -> int:
+    return 2 * recipe.seed if part == "training" else VALIDATION_SEED
+
+
+def _pairs_of(source: Crops | Material, recipe: Recipe, part: Part) -> tuple[str, Pairs] | None:
+    """Name and pairs of a set; None where nothing of it is held out for validation."""
+    seed, template_size = _seed(recipe, part), recipe.network.template_size
+    sizes = {"template_size": template_size, "search_size": recipe.patch_size}
+    try:
+        if isinstance(source, Material):
+            pairs = PairSource(source.part(part), recipe.pictures, seed=seed, context=recipe.context, **sizes)
+            return PICTURES, _Retried(pairs)
+        return source.name, ClipPairs(source, recipe.sampling, recipe.augment, which=part, seed=seed, **sizes)
+    except DataError:
+        if part == "training":
+            raise
+        return None
+
+
+def open_data(places: Sequence[tuple[str, Path]], settings: CropSettings) -> TrainingData:
+    """Opens data sets.
+
+    Args:
+        places: names and folders: a data set in its official layout or the folder that `siamtrack data crop` made of it, or
+            `pictures` with a folder of stills, cut-outs and tracks. Names may repeat.
+        settings: how crops are cut; a folder of crops must have been made with the same.
+
+    Raises:
+        DataError: a folder is missing, or is not what its name says, or nothing was given.
+        SettingsError: an unknown name, or crops of other settings.
+    """
+    if not places:
+        raise DataError("No data was given; expected --data NAME=PATH at least once.")
+    known = [*training_set_names(), PICTURES]
+    for name, _ in places:
+        if name not in known:
+            raise SettingsError(f"Unknown data set '{name}'. {nearest(name, known)}")
+    crops: list[Crops] = []
+    sets: list[TrainingSet] = []
+    for name, path in places:
+        if (path / MANIFEST).is_file():
+            crops.append(_stored(name, path, settings))
+        elif name != PICTURES:
+            sets.append(open_training_set(path, name))
+            crops.append(CropsOfFrames(sets[-1], settings))
+    folders = [path for name, path in places if name == PICTURES]
+    material = find_material(folders) if folders else None
+    return TrainingData(crops=tuple(crops), sets=tuple(sets), material=material)
+
+
+def _stored(name: str, path: Path, settings: CropSettings) -> StoredCrops:
+    stored = StoredCrops(path)
+    if stored.name != name:
+        raise DataError(f"The crops in '{path}' are of '{stored.name}', not '{name}'; give --data {stored.name}={path}.")
+    if stored.settings != settings:
+        raise SettingsError(
+            f"The crops in '{path}' were cut with {_listed(stored.settings)}; the recipe wants {_listed(settings)}. Cut them "
+            "again, or change the recipe: sampling.crop_size, context or network.template_size."
+        )
+    return stored
+
+
+def _listed(settings: CropSettings) -> str:
+    return f"{settings.size} px, template {settings.template_size} px, context {settings.context:g}"
+
+
+class _Retried:
+    """Pairs of pictures, where one that cannot be read gives way to another, which is told in `Pair.skipped`."""
+
+    def __init__(self, pairs: PairSource) -> None:
+        self._pairs = pairs
+
+    def __getitem__(self, number: int) -> Pair:
+        skipped: list[str] = []
+        for attempt in range(_TRIES):
+            try:
+                return self._pairs[number + attempt * _FAR]._replace(skipped=tuple(skipped))
+            except DataError as error:
+                skipped.append(str(error))
+        raise DataError(f"{_TRIES} pictures in a row cannot be read; the last one: {skipped[-1]}")
+
+
+class _Mixed:
+    """Pairs of several sources: each number belongs to one of them, drawn by weight."""
+
+    def __init__(self, sources: Sequence[Pairs], weights: Sequence[float], seed: int) -> None:
+        self._sources = sources
+        self._shares = np.array(weights) / sum(weights)
+        self._seed = seed
+
+    def __getitem__(self, number: int) -> Pair:
+        rng = np.random.default_rng((self._seed, number, len(self._sources)))
+        return self._sources[rng.choice(len(self._sources), p=self._shares)][number]
+
+
+def parsed_places(texts: Sequence[str]) -> list[tuple[str, Path]]:
+    """Names and folders from NAME=PATH texts.
+
+    Raises:
+        SettingsError: a text without "=".
+    """
+    places = []
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            known = ", ".join([*training_set_names(), PICTURES])
+            raise SettingsError(f"'{text}' is no data set; expected NAME=PATH, NAME one of {known}.")
+        places.append((name, Path(path)))
+    return places

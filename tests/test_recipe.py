@@ -1,0 +1,112 @@
+"""Recipes: the ones that come along, what is refused, the learning rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from training_runs import RECIPE
+
+from siamtrack.errors import SettingsError
+from siamtrack.models.siamfc import SiamFCNetworkSettings
+from siamtrack.settings import from_mapping
+from siamtrack.training.recipe import Recipe
+from siamtrack.training.recipes import read_recipe, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_that_comes_along_can_be_used(name: str) -> None:
+    recipe = read_recipe(name)
+    assert recipe.steps > 100
+    assert recipe.patch_size + 2 * recipe.augment.translation <= recipe.sampling.crop_size + 1e-9
+
+
+def test_the_paper_is_the_default() -> None:
+    paper = read_recipe("siamfc-paper")
+    assert (
+        replace(paper, **{name: getattr(Recipe(), name) for name in ("search_size", "validation_pairs", "sampling")})
+        == Recipe()
+    )
+    assert paper.steps == 50 * 6650
+    rates = [paper.learning_rate_at(epoch * paper.steps_per_epoch) for epoch in range(50)]
+    assert rates == pytest.approx(np.logspace(-2, -5, 50))
+    assert paper.learning_rate_at(6649) == rates[0]
+
+
+def test_a_recipe_is_read_by_name_and_by_file_and_changed(tmp_path: Any) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 3\n[first_epoch]\n'backbone.conv1' = inf\n", encoding="utf-8")
+    recipe = read_recipe(str(path), ["batch_size=4", "augment.grey=0.5"])
+    assert (recipe.epochs, recipe.batch_size, recipe.augment.grey) == (3, 4, 0.5)
+    assert recipe.first_epoch == {"backbone.conv1": math.inf}
+    with pytest.raises(SettingsError, match="Did you mean 'siamfc-paper'"):
+        read_recipe("siamfc-papr")
+
+
+def test_an_unknown_key_of_a_recipe_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"'batchsize' in r\.toml\. Did you mean 'batch_size'"):
+        from_mapping(Recipe, {"batchsize": 3}, where="r.toml")
+    with pytest.raises(SettingsError, match=r"'warp_shar' in 'pictures' in r\.toml\. Did you mean 'warp_share'"):
+        from_mapping(Recipe, {"pictures": {"warp_shar": 0.3}}, where="r.toml")
+    with pytest.raises(SettingsError, match="'epochs' in r.toml is 'x'; expected int"):
+        from_mapping(Recipe, {"epochs": "x"}, where="r.toml")
+    with pytest.raises(SettingsError, match="Did you mean 'logistic'"):
+        Recipe(loss="logistik")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "adam"},
+        {"loss": "hinge"},
+        {"schedule": "step"},
+        {"precision": "float16"},
+        {"batch_size": 0},
+        {"batch_size": 5, "accumulation": 2},
+        {"pairs_per_epoch": 3},
+        {"epochs": 0},
+        {"checkpoint_steps": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": math.nan},
+        {"final_learning_rate": -1e-6},
+        {"clip_norm": -1.0},
+        {"ema_decay": 1.0},
+        {"warmup_share": 9.0},
+        {"weight_decay": math.nan},
+        {"momentum": 1.0},
+        {"teacher_weight": -1.0},
+        {"seed": -1},
+        {"validation_pairs": -1},
+        {"validation_pairs": 0, "select": "best"},
+        {"first_epoch": {"backbone": -1.0}},
+        {"rate_factor": {"backbone": math.nan}},
+        {"weights": {"coco": -1.0}},
+        {"search_size": 128},
+        {"search_size": 87},
+        {"network": SiamFCNetworkSettings(template_size=95, search_size=130)},
+    ],
+)
+def test_impossible_recipes_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        replace(RECIPE, **change)
+
+
+def test_the_learning_rate_warms_up_and_falls() -> None:
+    recipe = replace(RECIPE, epochs=4, pairs_per_epoch=1000, warmup_share=0.1)
+    rates = [recipe.learning_rate_at(step) for step in range(recipe.steps + 1)]
+    assert rates[0] == pytest.approx(1e-3 / 100)
+    assert max(rates) == rates[100] == pytest.approx(1e-3)
+    assert (np.diff(rates[:100]) > 0).all()
+    assert (np.diff(rates[100:]) < 0).all()
+    assert rates[-1] == pytest.approx(1e-6)
+
+
+def test_the_other_schedules() -> None:
+    recipe = replace(RECIPE, epochs=60, pairs_per_epoch=40, learning_rate=0.1)
+    steps = replace(recipe, schedule="steps", drop_epochs=25, drop_factor=0.1)
+    assert [steps.learning_rate_at(10 * epoch) for epoch in (0, 24, 25, 49, 50)] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
+    constant = replace(recipe, schedule="constant")
+    assert {constant.learning_rate_at(step) for step in range(600)} == {0.1}
