@@ -39,7 +39,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(
 
     monkeypatch.setitem(LOSSES, "logistic", fails_at_the_third)  # type: ignore[misc]
     recipe = replace(RECIPE, validation_pairs=0)
-    with pytest.raises(TrainingError, match="loss is nan .* at step 2"):
+    with pytest.raises(TrainingError, match=r"loss is nan .* at step 2"):
         train(recipe, data, tmp_path, workers=0)
     saved = torch.load(tmp_path / "bad_batch.pt", weights_only=True)
     expected = list(batches(data.pairs(recipe, "training"), range(12), batch_size=4, workers=0))[2]

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from siamtrack.cli import look, make, track
+from siamtrack.cli import data, data_show, look, make, track
 from siamtrack.errors import InputError, OutputError, SiamtrackError
 
 INTERRUPTED = 130
@@ -76,6 +76,11 @@ for _command in (
     make.convert,
 ):
     app.command()(_explained(_command))
+
+data_app = typer.Typer(help="Look at training data, cut it, and draw the pairs made of it.", no_args_is_help=True)
+for _command in (data.check, data.crop, data_show.show):
+    data_app.command()(_explained(_command))
+app.add_typer(data_app, name="data")
 
 
 def _version(wanted: bool) -> None:
