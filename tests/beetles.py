@@ -2,6 +2,7 @@
 on everyday pictures mixes them up, and can be taught better.
 
     python tests/beetles.py my-videos
+    python tests/beetles.py other-videos 100    # with other beetles
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _SPOTS = ((190, 60, 40), (200, 180, 60), (70, 140, 90))
 class Beetles:
     """A clip of eight beetles; the first two are annotated."""
 
-    def __init__(self, seed: int, count: int = 8) -> None:
+    def __init__(self, seed: int, *, frames: int = FRAMES, count: int = 8) -> None:
         rng = np.random.default_rng(seed)
         ground = np.zeros((HEIGHT, WIDTH, 3), np.float32)
         for cells, weight in ((6, 1.0), (20, 0.8), (70, 0.9)):
@@ -35,7 +36,8 @@ class Beetles:
         self._ground = np.clip(np.array([120, 105, 80]) + 26 * ground / ground.std(), 0, 255).astype(np.uint8)
         self._spots = rng.uniform(-0.5, 0.5, (count, 3, 2)) * [0.7, 0.4]
         self._lengths = 26 * rng.uniform(0.9, 1.1, count)
-        self._path = list(_crawl(rng, count))
+        self.frames = frames
+        self._path = list(_crawl(rng, count, frames))
 
     def box(self, beetle: int, number: int) -> Box:
         """The box of a beetle in a frame."""
@@ -57,10 +59,10 @@ class Beetles:
         return frame
 
 
-def _crawl(rng: np.random.Generator, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _crawl(rng: np.random.Generator, count: int, frames: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     angles = rng.uniform(0, 2 * np.pi, count)
     places = rng.uniform((60, 60), (WIDTH - 60, HEIGHT - 60), (count, 2))
-    for _ in range(FRAMES):
+    for _ in range(frames):
         yield places, angles
         inward = np.array([WIDTH / 2, HEIGHT / 2]) - places
         wanted = (np.arctan2(inward[:, 1], inward[:, 0]) - angles + np.pi) % (2 * np.pi) - np.pi
@@ -72,27 +74,27 @@ def _fixed(place: np.ndarray) -> tuple[int, int]:
     return int(place[0] * 256), int(place[1] * 256)
 
 
-def write(folder: Path) -> None:
-    """All ten clips: two of CVAT (videos), YOLO (pictures), COCO (pictures), MOT (pictures) and Label Studio (videos)."""
+def write(folder: Path, first: int = 0, frames: int = FRAMES) -> None:
+    """All ten clips, from seed `first` on: two each of CVAT, YOLO, COCO, MOT and Label Studio."""
     for number, kind in enumerate((_cvat, _yolo, _coco, _mot, _label_studio)):
-        for seed in (2 * number, 2 * number + 1):
-            kind(folder / kind.__name__[1:].replace("_", "-"), f"clip{seed}", Beetles(seed))
+        for clip in (2 * number, 2 * number + 1):
+            kind(folder / kind.__name__[1:].replace("_", "-"), f"clip{clip}", Beetles(first + clip, frames=frames))
 
 
 def _rows(clip: Beetles) -> list[list[Box]]:
-    return [[clip.box(beetle, number) for number in range(FRAMES)] for beetle in range(ANNOTATED)]
+    return [[clip.box(beetle, number) for number in range(clip.frames)] for beetle in range(ANNOTATED)]
 
 
 def _video(path: Path, clip: Beetles) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, fps=25) as video:
-        for number in range(FRAMES):
+        for number in range(clip.frames):
             video.write(clip.image(number))
 
 
 def _pictures(folder: Path, clip: Beetles, pattern: str = "{:06d}.jpg", first: int = 1) -> Sequence[Path]:
     folder.mkdir(parents=True)
-    paths = [folder / pattern.format(number + first) for number in range(FRAMES)]
+    paths = [folder / pattern.format(number + first) for number in range(clip.frames)]
     for number, path in enumerate(paths):
         assert cv2.imwrite(str(path), clip.image(number)[..., ::-1])
     return paths
@@ -159,7 +161,9 @@ def _mot(folder: Path, name: str, clip: Beetles) -> None:
         for frame, box in enumerate(boxes, 1)
     ]
     _put(folder / name / "gt" / "gt.txt", "\n".join(lines))
-    information = f"name={name}\nimDir=img1\nframeRate=25\nseqLength={FRAMES}\nimWidth={WIDTH}\nimHeight={HEIGHT}\nimExt=.jpg\n"
+    information = (
+        f"name={name}\nimDir=img1\nframeRate=25\nseqLength={clip.frames}\nimWidth={WIDTH}\nimHeight={HEIGHT}\nimExt=.jpg\n"
+    )
     _put(folder / name / "seqinfo.ini", f"[Sequence]\n{information}")
 
 
@@ -172,11 +176,11 @@ def _label_studio(folder: Path, name: str, clip: Beetles) -> None:
             | {"x": 100 * x / WIDTH, "y": 100 * y / HEIGHT, "width": 100 * w / WIDTH, "height": 100 * h / HEIGHT}
             for frame, (x, y, w, h) in enumerate(boxes, 1)
         ]
-        value = {"framesCount": FRAMES, "duration": FRAMES / 25, "sequence": sequence, "labels": ["Beetle"]}
+        value = {"framesCount": clip.frames, "duration": clip.frames / 25, "sequence": sequence, "labels": ["Beetle"]}
         results.append({"id": f"r{track}", "type": "videorectangle", "from_name": "box", "to_name": "video", "value": value})
     task = {"id": 1, "data": {"video": f"/data/upload/1/0a1b2c3d-{name}.mp4"}, "annotations": [{"id": 1, "result": results}]}
     _put(folder / f"project-{name}.json", json.dumps([task]))
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -22,7 +22,7 @@ from siamtrack.errors import InputError, OutputError, SiamtrackError
 
 INTERRUPTED = 130
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 the source ended early (what was read is kept), 2 unusable input, 3 unusable model, "
+    "Exit codes: 0 done, 1 done in part (a source ended early, data that cannot be used; the rest is kept), 2 unusable input, 3 unusable model, "
     "4 missing package, 5 a result cannot be written, 6 training had to stop, 130 Ctrl-C (results so far are kept)."
 )
 _OF_WRITING = (errno.ENOSPC, errno.EROFS, errno.EFBIG)  # no system says these of reading
@@ -78,8 +78,8 @@ for _command in (
     app.command()(_explained(_command))
 
 data_app = typer.Typer(help="Look at training data, cut it, and draw the pairs made of it.", no_args_is_help=True)
-for _command in (data.check, data.crop, data_show.show):
-    data_app.command()(_explained(_command))
+for _data_command in (data.check, data.crop, data_show.show):
+    data_app.command()(_explained(_data_command))
 app.add_typer(data_app, name="data")
 
 

@@ -102,7 +102,7 @@ def _examine_target(report: ClipReport, target: Target, sizes: Sizes, size: tupl
     usable = croppable(target.boxes)
     report.absent += int(absent.sum())
     report.boxes += int((~absent).sum())
-    for row in np.flatnonzero(~absent & ~usable):
+    for row in np.flatnonzero(~absent & ~usable).tolist():
         report.findings.append(_finding(_fault(target.boxes[row]), target, row))
     sides = np.sqrt(target.boxes[usable, 2] * target.boxes[usable, 3])
     if len(sides):
@@ -128,7 +128,7 @@ def _examine_place(report: ClipReport, target: Target, usable: NDArray[np.bool_]
         beyond = usable & ((start < 0) | (end > limits)).any(axis=1)
     report.partly_outside += int((beyond & ~outside & ~too_large).sum())
     for kind, rows in ((OUTSIDE, outside), (TOO_LARGE, too_large & ~outside)):
-        for row in np.flatnonzero(rows):
+        for row in np.flatnonzero(rows).tolist():
             width, height = limits[row]
             report.findings.append(_finding(kind, target, row, f"; the frame has {width:g}x{height:g} pixels"))
 

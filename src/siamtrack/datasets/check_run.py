@@ -44,7 +44,7 @@ class _Wanted(NamedTuple):
     """A sample crop: number of the target, row, position of the frame, box."""
 
     target: int
-    index: int
+    row: int
     position: int
     box: Box
 
@@ -213,7 +213,7 @@ def _check_store(store: StoredCrops, clips: Iterable[tuple[str, int, int]]) -> _
         pictures = []
         for wanted in _samples(index.targets, number, samples):
             with contextlib.suppress(DataError):  # told above
-                image = store.crop(name, wanted.target, wanted.index).image
+                image = store.crop(name, wanted.target, wanted.row).image
                 pictures.append(_drawn(image, wanted.box, store.settings))
                 report.samples.append(_caption(clip, wanted))
         yield number, report, pictures

@@ -34,7 +34,7 @@ class Row(NamedTuple):
     """A crop to be cut: number of the target, row of its annotations, box."""
 
     target: int
-    index: int
+    at: int
     box: Box
 
 

@@ -116,8 +116,8 @@ class StoredCrops:
         found = []
         for block, (_, expected) in zip(blocks_of(index.targets), index.blocks, strict=True):
             rows = [row for position, rows in block if position not in index.unreadable for row in rows]
-            keys = ((row, crop_key(self._numbers[clip], row.target, row.index)) for row in rows)
-            if hash_of((row.target, row.index, self._get(key) or b"") for row, key in keys) != expected:
+            keys = ((row, crop_key(self._numbers[clip], row.target, row.at)) for row in rows)
+            if hash_of((row.target, row.at, self._get(key) or b"") for row, key in keys) != expected:
                 found.append(
                     f"crops of '{clip}', frames {block[0][0]} to {block[-1][0]}, in '{self.path}' are altered or missing"
                 )

@@ -243,7 +243,7 @@ def _cut(images: Iterable[Image | DataError], block: Block, settings: CropSettin
         if isinstance(image, DataError):
             found.unreadable[position] = str(image)
         else:
-            found.crops.extend((row.target, row.index, cut_crop(image, row.box, settings)) for row in rows)
+            found.crops.extend((row.target, row.at, cut_crop(image, row.box, settings)) for row in rows)
     return found
 
 

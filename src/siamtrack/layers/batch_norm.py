@@ -15,7 +15,7 @@ def share(network: nn.Module, device: torch.device) -> None:
     On GPUs that is PyTorch's own SyncBatchNorm, which computes there only; elsewhere `SharedBatchNorm2d`.
     """
     if device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
@@ -31,9 +31,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float()
         size = dist.get_world_size()
-        mean = _Sum.apply(values.mean((0, 2, 3))) / size
+        mean = _sum(values.mean((0, 2, 3))) / size
         centred = values - mean[:, None, None]
-        variance = _Sum.apply(centred.square().mean((0, 2, 3))) / size
+        variance = _sum(centred.square().mean((0, 2, 3))) / size
         self._note(mean.detach(), variance.detach(), size * x.numel() / x.shape[1])
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
@@ -49,6 +49,11 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
 
 
+def _sum(value: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
+    return total
+
+
 class _Sum(torch.autograd.Function):
     """Sum over all processes; so is its gradient."""
 
@@ -59,7 +64,7 @@ class _Sum(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         gradient = gradient.clone()
         dist.all_reduce(gradient)
         return gradient
