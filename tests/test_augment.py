@@ -189,6 +189,13 @@ def test_each_augmentation_to_look_at_is_that_one_alone(name: str) -> None:
     assert {key.removeprefix("template_") for key in changed} == {name.replace("-", "_")}
 
 
+@pytest.mark.parametrize("name", ["stretch", "translation", "scale"])
+def test_crops_of_the_usual_size_have_picture_for_all_of_the_patch(name: str) -> None:
+    image = np.full((319, 319, 3), 255, np.uint8)
+    for seed in range(100):
+        assert made(sighting(image), sighting(image), AUGMENTATIONS[name], seed).search.min() == 255
+
+
 def test_every_setting_can_be_looked_at() -> None:
     shown = {name.replace("-", "_") for name in AUGMENTATIONS}
     assert {field.name.removeprefix("template_") for field in fields(AugmentSettings)} == shown

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import INPUT, MODEL, OUTPUT, refused, render, run, scene, text_of
+from training_runs import draw_clips, draw_pictures
 
 from siamtrack.library import open_model
 from siamtrack.model_folder import read_model_folder
@@ -69,26 +70,73 @@ def test_outputs_of_convert_and_export(checkpoints: Path) -> None:
     refused(["export", "nan.pth", "--out", "m", "--int8", "none"], INPUT, "'none'", folder=checkpoints)
 
 
-def test_training(tmp_path: Path) -> None:
-    (tmp_path / "good.toml").write_text("pairs = 32\n", encoding="utf-8")
-    (tmp_path / "bad.toml").write_text("pears = 32\n", encoding="utf-8")
-    (tmp_path / "worse.toml").write_text("pairs =\n", encoding="utf-8")
+def test_training_that_cannot_begin(tmp_path: Path) -> None:
+    (tmp_path / "good.toml").write_text("epochs = 2\npairs_per_epoch = 32\n", encoding="utf-8")
+    (tmp_path / "bad.toml").write_text("epoch = 32\n", encoding="utf-8")
+    (tmp_path / "worse.toml").write_text("epochs =\n", encoding="utf-8")
     (tmp_path / "empty").mkdir()
-    out = ("--out", "run")
-    refused(["train", "none.toml", "empty", *out], INPUT, "none.toml", folder=tmp_path)
-    refused(["train", "bad.toml", "empty", *out], INPUT, "'pears'", "Did you mean 'pairs'", folder=tmp_path)
-    refused(["train", "worse.toml", "empty", *out], INPUT, "no valid TOML", folder=tmp_path)
-    refused(["train", "good.toml", "none", *out], INPUT, "'none'", "does not exist", folder=tmp_path)
-    refused(["train", "good.toml", "empty", *out], INPUT, "empty", folder=tmp_path)
-    refused(["train", "good.toml", "empty", *out, "--set", "pairs=x"], INPUT, "'pairs'", "expected int", folder=tmp_path)
-    refused(["train", "good.toml", "empty", *out, "--teacher", "none.pth"], MODEL, "none.pth", folder=tmp_path)
+    rest = ("--out", "run", "--data", "pictures=empty")
+    refused(["train", "siamfc-papr", *rest], INPUT, "Did you mean 'siamfc-paper'", folder=tmp_path)
+    refused(["train", "bad.toml", *rest], INPUT, "'epoch'", "Did you mean 'epochs'", folder=tmp_path)
+    refused(["train", "worse.toml", *rest], INPUT, "no valid TOML", folder=tmp_path)
+    refused(["train", "good.toml", *rest], INPUT, "No still images", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--set", "epochs=x"], INPUT, "'epochs'", "expected int", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--teacher", "none.pth"], MODEL, "none.pth", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--from", "none.pth"], MODEL, "none.pth", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--from", "siamfc"], INPUT, "--set batch_norm=frozen", folder=tmp_path)
+    for place, words in (("empty", "NAME=PATH"), ("got10=empty", "'got10k'"), ("got10k=none", "does not exist")):
+        refused(["train", "good.toml", "--out", "run", "--data", place], INPUT, words, folder=tmp_path)
+    for name in ("got10k", "lasot", "coco", "folder", "imagenet_vid", "youtube_vos"):
+        refused(["train", "good.toml", "--out", "run", "--data", f"{name}=empty"], INPUT, "empty", folder=tmp_path)
     from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 
     torch.save(SiamFC(SiamFCNetworkSettings(width=0.125)).state_dict(), tmp_path / "thin.pth")
-    teach = ("train", "good.toml", "empty", *out, "--teacher", "thin.pth")
+    teach = ("train", "good.toml", *rest, "--teacher", "thin.pth")
     refused([*teach], INPUT, "teacher_weight=0", folder=tmp_path)
     refused([*teach, "--set", "teacher_weight=1"], INPUT, "width 0.125", folder=tmp_path)
-    refused(["train", "good.toml", "empty", *out, "--set", "teacher_weight=1"], INPUT, "no teacher", folder=tmp_path)
-    refused(["train", "good.toml", "empty", *out, "--set", "clip_norm=-1"], INPUT, "clip_norm", folder=tmp_path)
-    refused(["train", "good.toml", "empty", "--out", "good.toml"], OUTPUT, "is a file", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--from", "thin.pth"], INPUT, "width 0.125", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--set", "teacher_weight=1"], INPUT, "no teacher", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--set", "clip_norm=-1"], INPUT, "clip_norm", folder=tmp_path)
+    refused(["train", "good.toml", *rest[2:], "--out", "good.toml"], OUTPUT, "is a file", folder=tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+TINY = ("network.width=0.05", "network.template_size=95", "network.search_size=127", "sampling.crop_size=143")
+SHORT = (*TINY, "epochs=1", "pairs_per_epoch=8", "batch_size=4", "validation_pairs=4", "precision=float32", "log_steps=1")
+
+
+def settings(*texts: str) -> list[str]:
+    return [part for text in texts for part in ("--set", text)]
+
+
+def test_from_crops_and_pictures_to_a_model(tmp_path: Path) -> None:
+    """By the command line alone; a second run with the same line changes nothing, one with another recipe is refused."""
+    draw_clips(tmp_path / "clips")
+    draw_pictures(tmp_path / "pictures")
+    ended = run("data", "crop", "clips", "--out", "crops", "--size", 143, "--template-size", 95, folder=tmp_path)
+    assert ended.code == 0, ended.err
+    data = ("--data", "folder=crops", "--data", "pictures=pictures")
+    shown = ("data", "show", "siamfc-modern", *data, *settings(*TINY), "--out", "pairs.png")
+    ended = run(*shown, "--pairs", 4, folder=tmp_path)
+    assert (ended.code, "4 pairs in pairs.png" in ended.out) == (0, True), ended.err
+    ended = run(*shown, "--augmentation", "each", "--validation", folder=tmp_path)
+    assert "30 pairs in pairs.png" in ended.out, ended.err
+    refused([*shown, "--augmentation", "blurr"], INPUT, "Did you mean 'blur'", folder=tmp_path)
+    refused([*shown[:-1], "pairs.mp4"], OUTPUT, "'.mp4'", folder=tmp_path)
+    train = ("train", "siamfc-modern", *data, "--out", "run", "--workers", 0, *settings(*SHORT))
+    ended = run(*train, folder=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "folder: 6 clips\npictures: 20 stills, 1 cut-outs, 0 tracks\n" in ended.out
+    assert "the last step" in ended.out
+    assert "epoch 1 of 1: loss" in ended.err
+    before = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    assert run(*train, folder=tmp_path).code == 0
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
+    ended = run(*train, "--set", "seed=5", folder=tmp_path)
+    assert (ended.code, "other settings (seed)" in ended.err) == (6, True)
+    ended = run(*train, "--set", "sampling.crop_size=151", folder=tmp_path)
+    assert (ended.code, "were cut with 143 px" in ended.err) == (INPUT, True)
+    ended = run(*train[:3], "got10k=crops", *train[4:], folder=tmp_path)
+    assert (ended.code, "are of 'folder', not 'got10k'" in ended.err) == (INPUT, True)
+    assert run("export", "run", "--out", "model", folder=tmp_path).code == 0
+    assert open_model(tmp_path / "model").settings.template_size == 95

@@ -182,6 +182,27 @@ def test_clips_are_learnt_from_or_held_out_never_both(names: set[str], share: fl
     assert len(later - {more} - validation) <= 1  # one more clip moves at most one
 
 
+@pytest.mark.parametrize("pattern", ["TRAIN_{1}/{0}_{1}", "{0}+{1}+0", "{0}+3+{1}"])  # TrackingNet, YouTube-BB
+def test_clips_of_one_video_stay_together(pattern: str) -> None:
+    videos = [f"aA{number:03}-_bcde" for number in range(200)]
+    names = sorted(pattern.format(video, number) for video in videos for number in range(4))
+    training, validation = (part(names, which, 0.1) for which in ("training", "validation"))  # type: ignore[arg-type]
+    assert sorted(training + validation) == names
+    assert len(validation) == 4 * 20
+    assert not {next(v for v in videos if v in name) for name in training} & {
+        next(v for v in videos if v in name) for name in validation
+    }
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["GOT-10k_Train_{:06}", "airplane-{}", "ILSVRC2015_VID_train_0000/ILSVRC2015_train_{:08}", "parking_lot_{}", "{:012}"],
+)
+def test_names_that_say_nothing_of_a_video_are_a_video_each(pattern: str) -> None:
+    names = [pattern.format(number) for number in range(50)]
+    assert len(part(names, "validation", 0.1)) == 5
+
+
 def test_nothing_is_held_out_when_nothing_is_asked_for() -> None:
     assert part(["a", "b"], "validation", 0.0) == []
     assert part(["a"], "validation", 0.5) == []
@@ -211,6 +232,14 @@ def test_look_alikes_come_from_another_clip_of_the_category() -> None:
         kinds += (others[:, 2] == own).tolist()
     assert len(kinds) > 30 * 60 * 50 * 0.3
     assert np.mean(kinds) > 0.95
+
+
+def test_a_look_alike_that_cannot_be_read_is_told() -> None:
+    clips = [clip(1, target(range(5))), clip(77, target(range(5)))]
+    crops = CropsOfFrames(Drawn(clips), CropSettings())
+    augment = AugmentSettings(stretch=0, translation=0, colour=0, grey=0, occluder=1.0)
+    pairs = ClipPairs(crops, SamplingSettings(validation_share=0), augment, which="training", seed=0, **SIZES)
+    assert {pairs[number].skipped[-1:] for number in range(20)} == {("clip 77 cannot be read",)}
 
 
 # Several data sets

@@ -49,7 +49,7 @@ def commands(page: Path) -> list[tuple[str, list[str]]]:
 
 def run(command: list[str], folder: Path) -> str:
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, encoding="utf-8", timeout=120, **both)
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, encoding="utf-8", timeout=300, **both)
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
     return done.stdout
 
