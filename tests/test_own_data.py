@@ -18,7 +18,7 @@ SHORTER = [part for text in ("epochs=1", "pairs_per_epoch=800", "batch_size=8") 
 
 def test_ten_annotated_clips_make_a_better_tracker(tmp_path: Path) -> None:
     beetles.write(tmp_path / "my-videos")
-    beetles.write(tmp_path / "new-videos", first=100)
+    beetles.write(tmp_path / "new-videos", first=100, frames=24)
     for command, shown in commands(PAGE):
         name, *arguments = shlex.split(command)
         assert name == "siamtrack"

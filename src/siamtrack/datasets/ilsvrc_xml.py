@@ -1,10 +1,8 @@
 """The XML files of ImageNet's VID and DET, and the folders they lie in.
 
-Corners are edges between pixels here: x = xmin, w = xmax - xmin. The devkit does not say so; the tool that VID was labelled with
-(VATIC) draws a box of width xmax - xmin, coordinates are integers from 0 to the width of the picture, and SiamFC's authors
-(xmin <= x < xmax) and PySOT take them so. The VOC habit of adding 1, as in the devkit's evaluation and in SiamFC's first curation
-scripts, would let boxes at the border leave the picture. DET is read in the same way; nothing documents it either way, and the
-difference is 1 pixel at most.
+Corners are edges between pixels here: x = xmin, w = xmax - xmin. The devkit does not say what they are. VATIC, which VID was
+labelled with, writes left and left + width of what was drawn, and PySOT's scripts for VID and DET take corners so. SiamFC's
+first scripts add 1, the habit of VOC. For DET nothing else is known; either way the difference is 1 pixel of w and h.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ OFF = AugmentSettings(stretch=0.0, translation=0.0, colour=0.0, grey=0.0)
 
 AUGMENTATIONS = {
     "stretch": AugmentSettings(stretch=0.2, translation=0, colour=0, grey=0),
-    "translation": AugmentSettings(stretch=0, translation=64, colour=0, grey=0),
-    "scale": AugmentSettings(stretch=0, translation=0, scale=0.3, template_scale=0.1, colour=0, grey=0),
+    "translation": AugmentSettings(stretch=0, translation=32, colour=0, grey=0),
+    "scale": AugmentSettings(stretch=0, translation=0, scale=0.2, template_scale=0.1, colour=0, grey=0),
     "colour": AugmentSettings(stretch=0, translation=0, colour=0.3, grey=0),
     "grey": AugmentSettings(stretch=0, translation=0, colour=0, grey=1),
     "blur": AugmentSettings(stretch=0, translation=0, colour=0, grey=0, blur=1),
@@ -82,7 +82,10 @@ AUGMENTATIONS = {
     "look-alikes": AugmentSettings(stretch=0, translation=0, colour=0, grey=0, look_alikes=1),
     "flip": AugmentSettings(stretch=0, translation=0, colour=0, grey=0, flip=1),
 }
-"""Each augmentation alone, strong enough to be seen, by the name that people give it."""
+"""Each augmentation alone, strong enough to be seen, by the name that people give it.
+
+Translation and scale go as far as crops of 319 px have picture for a search patch of 255 px.
+"""
 
 
 Other = Callable[[np.random.Generator], Sighting | None]
@@ -178,7 +181,11 @@ def _recorded(patch: Image, settings: AugmentSettings, rng: np.random.Generator,
 
 
 def random_colour(image: Image, rng: np.random.Generator, strength: float) -> Image:
-    """One colour added to the whole picture: strength * eigenvectors * sqrt(eigenvalues) * N(0, 1), as in SiamFC's code."""
+    """One colour added to the whole picture: strength * eigenvectors * sqrt(eigenvalues) * N(0, 1), mostly brightness.
+
+    SiamFC's official code (experiment.m) has the factors the other way round, sqrt(eigenvalues) * transposed eigenvectors,
+    which changes the three channels independently of each other; here it is done as meant, along the principal axes.
+    """
     added = 255 * strength * _EIGENVECTORS @ (np.sqrt(_EIGENVALUES) * rng.standard_normal(3))
     table = np.clip(np.arange(256)[:, None] + added, 0, 255).round().astype(np.uint8)
     return np.asarray(cv2.LUT(image, table[None]), np.uint8)

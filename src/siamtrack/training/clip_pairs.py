@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,11 @@ _CLIP_TRIES = 1000  # clips without a usable target, one after another
 _FRAME_TRIES = 20  # crops that cannot be read, one after another
 _OTHER_TRIES = 8  # for a clip of the same category
 _CLIPS_EXPLAINED = 100  # that are looked at to say why none can be used
-_CLIPS_KEPT = 20_000  # whose usable rows a loading process remembers
+_CLIPS_KEPT = 20_000  # whose usable rows a loading process remembers; those of TrackingNet take 250 MB
+
+# The id of a video on YouTube, then the number of an object (TrackingNet), or of a class and an object (YouTube-BB). Names
+# that people give to folders rarely have 11 letters before a number, and more rarely a capital or a digit among them.
+_OF_YOUTUBE = re.compile(r"(?:.*/)?(?=[\w-]{,10}[A-Z0-9])([\w-]{11})(?:_\d+|\+\d+\+\d+)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,26 +70,43 @@ class SamplingSettings:
 
 
 def part(names: Sequence[str], which: Literal["training", "validation"], share: float) -> list[str]:
-    """The clips for training, or those held out for validation: one of the two for every clip, never for a frame.
+    """The clips for training, or those held out for validation: one of the two for every video, never for a frame.
 
-    The order is that of a hash of the name, and the first clips are held out, so that a clip that is added
+    A clip is a video of its own, but for clips that are named after the same video on YouTube, as many of TrackingNet and
+    YouTube-BB are (ten objects of one video in ten clips, say). Other names do not tell: two clips that someone cut from one
+    video count as two.
+
+    The order is that of a hash of the video's name, and the first videos are held out, so that one that is added
     moves few. At least one is held out where there are two, and a share; at least one is left for training.
     """
-    ranked = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    held_out = min(max(1, round(share * len(ranked))), len(ranked) - 1) if share > 0 else 0
-    return sorted(ranked[:held_out] if which == "validation" else ranked[held_out:])
+    videos = {name: _video(name) for name in names}
+    ranked = sorted(set(videos.values()), key=lambda video: hashlib.sha256(video.encode()).digest())
+    count = min(max(1, round(share * len(ranked))), len(ranked) - 1) if share > 0 else 0
+    held_out = set(ranked[:count])
+    return sorted(name for name, video in videos.items() if (video in held_out) == (which == "validation"))
+
+
+def _video(clip: str) -> str:
+    """What the clip was cut from."""
+    found = _OF_YOUTUBE.fullmatch(clip)
+    return found[1] if found else clip
 
 
 class _Usable(NamedTuple):
-    """A target that pairs can be made of."""
+    """A target that pairs can be made of, with R usable rows of annotation; small, as many are kept."""
 
     number: int  # among the targets of its clip
-    target: Target
-    rows: NDArray[np.int64]  # of its annotations
+    category: str
+    rows: NDArray[np.int32]  # (R,) of its annotations
+    positions: NDArray[np.int32]  # (R,) frames
+    sizes: NDArray[np.float64]  # (R, 2) width and height of the box, frame pixels
 
 
 class ClipPairs:
     """Pairs by number: the same settings, sizes, seed and data give the same pair for the same number, always.
+
+    Held-out pairs are varied as those for training are, so that the two losses can be compared; the official code of
+    SiamFC shifts, stretches and recolours the latter only.
 
     Args:
         crops: where the targets are seen.
@@ -135,7 +157,7 @@ class ClipPairs:
             except DataError as error:
                 skipped.append(str(error))
                 continue
-            other = functools.partial(self._other, clip, usable.target.category)
+            other = functools.partial(self._other, clip, usable.category, skipped)
             pair = make_pair(template, search, self._augment, rng, **self._sizes, other=other)
             return pair._replace(skipped=tuple(skipped))
         raise DataError(f"{_FRAME_TRIES} frames of '{self.name}' in a row cannot be read; the last one: {skipped[-1]}")
@@ -152,32 +174,37 @@ class ClipPairs:
         raise DataError(self._why_not())
 
     def _rows(self, usable: _Usable, rng: np.random.Generator) -> tuple[int, int]:
-        """Two rows of a target's annotations whose frames are not too far apart, in either order; a still's is both."""
-        first = usable.rows[rng.integers(len(usable.rows))]
-        gaps = np.abs(usable.target.positions[usable.rows] - usable.target.positions[first])
-        near = usable.rows[(gaps <= self._sampling.max_frame_gap) & (gaps > 0)]
-        return int(first), int(near[rng.integers(len(near))] if len(near) else first)
+        """Two of a target's usable rows whose frames are not too far apart, in either order; a still's is both."""
+        first = int(rng.integers(len(usable.rows)))
+        gaps = np.abs(usable.positions - usable.positions[first])
+        near = np.flatnonzero((gaps <= self._sampling.max_frame_gap) & (gaps > 0))
+        return first, int(near[rng.integers(len(near))]) if len(near) else first
 
-    def _sighting(self, clip: str, usable: _Usable, row: int) -> Sighting:
-        settings, box = self._crops.settings, usable.target.box(row)
-        factor = settings.template_size / context_side(box.w, box.h, settings.context)
-        return Sighting(self._crops.crop(clip, usable.number, row), (factor * box.w, factor * box.h))
+    def _sighting(self, clip: str, usable: _Usable, which: int) -> Sighting:
+        settings = self._crops.settings
+        w, h = map(float, usable.sizes[which])
+        factor = settings.template_size / context_side(w, h, settings.context)
+        return Sighting(self._crops.crop(clip, usable.number, int(usable.rows[which])), (factor * w, factor * h))
 
-    def _other(self, clip: str, category: str, rng: np.random.Generator) -> Sighting | None:
-        """A target of another clip, of that category where a few tries find one; None where there is no other clip."""
+    def _other(self, clip: str, category: str, skipped: list[str], rng: np.random.Generator) -> Sighting | None:
+        """A target of another clip, of that category where a few tries find one; None where there is no other clip.
+
+        One that cannot be read is added to `skipped`, and None as well.
+        """
         found = None
         for _ in range(_OTHER_TRIES):
             other, usable = self._target(rng, [])
             if other != clip:
                 found = other, usable
-                if usable.target.category == category:
+                if usable.category == category:
                     break
         if found is None:
             return None
         clip, usable = found
         try:
-            return self._sighting(clip, usable, int(usable.rows[rng.integers(len(usable.rows))]))
-        except DataError:
+            return self._sighting(clip, usable, int(rng.integers(len(usable.rows))))
+        except DataError as error:
+            skipped.append(str(error))
             return None
 
     def _usable(self, clip: str) -> list[_Usable] | str:
@@ -192,11 +219,16 @@ class ClipPairs:
     def _found(self, clip: str) -> list[_Usable] | str:
         try:
             size = self._crops.frame_size(clip)
-            targets = list(enumerate(self._crops.targets(clip)))
+            targets = self._crops.targets(clip)
         except DataError as error:
             return str(error)
-        rows = ((number, target, usable_rows(target, size, self._sampling)) for number, target in targets)
-        return [_Usable(*found) for found in rows if len(found[2])]
+        found = []
+        for number, target in enumerate(targets):
+            rows = usable_rows(target, size, self._sampling).astype(np.int32)
+            if len(rows):
+                positions = target.positions[rows].astype(np.int32)
+                found.append(_Usable(number, target.category, rows, positions, target.boxes[rows, 2:]))
+        return found
 
     def _why_not(self) -> str:
         """Which limits leave nothing, told from some of the clips."""

@@ -18,11 +18,12 @@ from siamtrack.pair import Pair
 from siamtrack.sheets import contact_sheet
 
 _RED, _BLUE = np.array([230, 40, 50]), np.array([40, 80, 220])
+_WHITE = (255, 255, 255)
 _GAP = 6  # px between template and search patch
 
 
 def pair_sheet(pairs: Sequence[tuple[str, Pair]], *, columns: int | None = None) -> Image:
-    """Captioned pairs in a grid.
+    """Captioned pairs in a grid, each search patch with the target's box and a small cross at its centre.
 
     Over the search patch lie the cells of SiamFC's score map, each where a template would sit in the patch: red where the
     label is the target, blue where it is background.
@@ -39,6 +40,8 @@ def _tile(pair: Pair) -> Image:
     _draw_labels(search, pair.template.shape[0], pair.offset)
     search = draw_boxes(search, [Box(*map(float, pair.box))])
     height = search.shape[0]
+    x, y = np.floor(height / 2 + pair.offset).astype(int).tolist()
+    cv2.drawMarker(search, (x, y), _WHITE, cv2.MARKER_CROSS, markerSize=7)
     template = np.zeros((height, pair.template.shape[1], 3), np.uint8) + np.uint8(40)
     top = (height - pair.template.shape[0]) // 2
     template[top : top + pair.template.shape[0]] = pair.template
