@@ -371,7 +371,12 @@ def test_shape_of_pairs(material: Material) -> None:
     source = PairSource(material, PairSettings(max_shift=20.0), seed=0, template_size=95, search_size=143)
     offsets = []
     for number in range(40):
-        template, search, offset = source[number]
+        template, search, offset, box, _ = source[number]
+        assert box.shape == (4,)
+        assert box.dtype == np.float32
+        assert (
+            np.abs(box[:2] + box[2:] / 2 - 143 / 2 - offset).max() < 5
+        )  # a tilted target is not quite in the middle of its box
         assert template.shape == (95, 95, 3)
         assert search.shape == (143, 143, 3)
         assert template.dtype == search.dtype == np.uint8
@@ -398,7 +403,6 @@ def test_impossible_shares_are_refused(shares: tuple[float, float, float]) -> No
 @pytest.mark.parametrize(
     "change",
     [
-        {"context": -1.0},
         {"max_shift": -3.0},
         {"max_frame_gap": -1},
         {"grey_share": 7.0},
@@ -479,7 +483,7 @@ def test_the_offset_points_at_the_target(tmp_path: Path, kind: str, monkeypatch:
     source = PairSource(marker(tmp_path, kind), PairSettings(**shares), seed=0)
     errors, centered, moved = [], [], []
     for number in range(60):
-        template, search, offset = source[number]
+        template, search, offset, *_ = source[number]
         where, area = blob(search)
         middle, template_area = blob(template)
         assert area > 500

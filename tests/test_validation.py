@@ -15,6 +15,7 @@ from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, rows
 from siamtrack.errors import SettingsError
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 from siamtrack.synthetic.pairs import PairSettings
+from siamtrack.training.clip_pairs import SamplingSettings
 from siamtrack.training.loop import train
 from siamtrack.training.objective import Objective
 from siamtrack.training.score_pictures import score_colours, score_picture
@@ -55,11 +56,9 @@ def test_nothing_held_out_is_no_error(tmp_path: Path) -> None:
 def test_held_out_videos_are_tracked(tmp_path: Path) -> None:
     """A network that matches colours follows a drawn target; one of zeros stays where it is and falls behind."""
     draw_clips(tmp_path / "clips", clips=4, frames=12)
-    recipe = replace(RECIPE, tracking_clips=2, network=SiamFCNetworkSettings(width=0.25), validation_pairs=0)
-    data = open_data(
-        [("folder", tmp_path / "clips")], replace(recipe, sampling=replace(recipe.sampling, validation_share=0.5)).crops
-    )
-    recipe = replace(recipe, sampling=replace(recipe.sampling, validation_share=0.5))
+    sampling = SamplingSettings(validation_share=0.5)
+    recipe = replace(RECIPE, tracking_clips=2, network=SiamFCNetworkSettings(width=0.25), validation_pairs=0, sampling=sampling)
+    data = open_data([("folder", tmp_path / "clips")], recipe.crops)
     tracking = TrackingValidation(recipe, data)
     torch.manual_seed(0)
     random = SiamFC(recipe.network).eval()

@@ -1,8 +1,8 @@
 """The command line: one short function a command, which calls the library.
 
-Exit codes: 0 done; 1 done in part (the source ended early: what was read is kept); 2 input that cannot be used; 3 a model
-that cannot be used; 4 an optional package is missing; 5 a result that cannot be written; 6 training had to stop;
-130 stopped by Ctrl-C (results so far are kept).
+Exit codes: 0 done; 1 done in part (the source ended early, or some of the data cannot be used: the rest is kept); 2 input
+that cannot be used; 3 a model that cannot be used; 4 an optional package is missing; 5 a result that cannot be written;
+6 training had to stop; 130 stopped by Ctrl-C (results so far are kept).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from siamtrack.errors import InputError, OutputError, SiamtrackError
 
 INTERRUPTED = 130
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 done in part (a source ended early, data that cannot be used; the rest is kept), 2 unusable input, 3 unusable model, "
+    "Exit codes: 0 done, 1 done in part (a source ended early, data that cannot be used; the rest is kept), "
+    "2 unusable input, 3 unusable model, "
     "4 missing package, 5 a result cannot be written, 6 training had to stop, 130 Ctrl-C (results so far are kept)."
 )
 _OF_WRITING = (errno.ENOSPC, errno.EROFS, errno.EFBIG)  # no system says these of reading

@@ -31,7 +31,7 @@ def show(
     """Draw the pairs that a recipe trains with: template, search patch, the target's box, and the labels.
 
     Red cells of the score map are labelled as the target, blue ones as background. Augmentations: stretch, translation,
-    colour, grey, blur, light, motion-blur, noise, jpeg, rotation, perspective, occluder, look-alikes, flip.
+    scale, colour, grey, blur, light, motion-blur, noise, jpeg, rotation, perspective, occluder, look-alikes, flip.
     """
     from siamtrack.cli.make import TO_TRAIN, require
 

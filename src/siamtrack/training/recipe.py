@@ -109,6 +109,11 @@ class Recipe:
                 f"Template {template} px and search {search} px cannot be trained with; expected a search patch that is larger "
                 f"by a multiple of {TOTAL_STRIDE_PX}, or the labels would lie beside the targets."
             )
+        if (needed := math.ceil(search + 2 * self.augment.translation)) > self.sampling.crop_size:
+            raise SettingsError(
+                f"Search patches of {search} px, shifted by up to {self.augment.translation:g} px, do not fit into crops of "
+                f"{self.sampling.crop_size} px; set sampling.crop_size to {needed} or more."
+            )
         if self.select == "best" and not self.validation_pairs:
             raise SettingsError(
                 "select is 'best' and validation_pairs 0; the best epoch is that of the lowest validation loss."
