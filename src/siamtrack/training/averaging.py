@@ -25,8 +25,9 @@ class MovingAverage:
     def update(self, network: SiamFC, step: int) -> None:
         """Takes in the network's weights after step number `step`, counted from 0."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        for mine, new in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
-            if mine.is_floating_point():
-                mine.lerp_(new, weight)
-            else:
-                mine.copy_(new)
+        pairs = list(zip(self.network.state_dict().values(), network.state_dict().values(), strict=True))
+        mine, new = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+        torch._foreach_lerp_(mine, new, weight)
+        for counter, other in pairs:
+            if not counter.is_floating_point():
+                counter.copy_(other)

@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from siamtrack.errors import SettingsError, TrainingError
 from siamtrack.models.siamfc import SiamFC
@@ -168,7 +168,7 @@ class _Run:
         if others or not math.isfinite(norm):
             self._stop(batch, saves=bool(bad or not others), loss=loss, norm=norm.item())
         if recipe.clip_norm:
-            clip_grad_norm_(self.learner.network.parameters(), recipe.clip_norm)
+            clip_grads_with_norm_(self.learner.network.parameters(), recipe.clip_norm, norm)
         return _Totals(loss, accuracy, norm.item(), int(skipped))
 
     def _stop(self, batch: Batch, *, saves: bool, loss: float, norm: float) -> NoReturn:

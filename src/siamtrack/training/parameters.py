@@ -41,8 +41,8 @@ def optimizer_of(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         for (first, factor, decays), members in groups.items()
     ]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(rows, lr=recipe.learning_rate, momentum=recipe.momentum)
-    return torch.optim.AdamW(rows, lr=recipe.learning_rate)
+        return torch.optim.SGD(rows, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True)
+    return torch.optim.AdamW(rows, lr=recipe.learning_rate, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -104,7 +104,7 @@ def open_data(places: Sequence[tuple[str, Path]], settings: CropSettings) -> Tra
     Args:
         places: names and folders: a data set in its official layout or the folder that `siamtrack data crop` made of it, or
             `pictures` with a folder of stills, cut-outs and tracks. Names may repeat.
-        settings: how crops are cut; a folder of crops must have been made with the same.
+        settings: how crops are cut; a folder of crops must have been made with the same, or larger.
 
     Raises:
         DataError: a folder is missing, or is not what its name says, or nothing was given.
@@ -133,10 +133,10 @@ def _stored(name: str, path: Path, settings: CropSettings) -> StoredCrops:
     stored = StoredCrops(path)
     if stored.name != name:
         raise DataError(f"The crops in '{path}' are of '{stored.name}', not '{name}'; give --data {stored.name}={path}.")
-    if stored.settings != settings:
+    if replace(stored.settings, size=settings.size) != settings or stored.settings.size < settings.size:
         raise SettingsError(
-            f"The crops in '{path}' were cut with {_listed(stored.settings)}; the recipe wants {_listed(settings)}. Cut them "
-            "again, or change the recipe: sampling.crop_size, context or network.template_size."
+            f"The crops in '{path}' were cut with {_listed(stored.settings)}; the recipe wants {_listed(settings)}, or larger "
+            "ones. Cut them again, or change the recipe: sampling.crop_size, context or network.template_size."
         )
     return stored
 

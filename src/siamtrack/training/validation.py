@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from siamtrack.errors import DataError
+from siamtrack.errors import DataError, SettingsError
 from siamtrack.image import Image
 from siamtrack.training.data import Batch, batches
 from siamtrack.training.objective import Objective
@@ -24,7 +24,8 @@ class Validation:
         tracking: None where the recipe wants no video tracked.
 
     Raises:
-        SettingsError: videos are to be tracked, and there are none whose frames are at hand.
+        SettingsError: videos are to be tracked, and there are none whose frames are at hand; or the best epoch is to be
+            selected, and nothing is held out.
     """
 
     def __init__(self, recipe: Recipe, data: TrainingData) -> None:
@@ -34,8 +35,9 @@ class Validation:
         if self._count:
             try:
                 self.pairs = data.pairs(recipe, "validation")
-            except DataError:  # a handful of clips or pictures, of which none is held out
-                self._count = 0
+            except DataError as error:  # a handful of clips or pictures, of which none is held out
+                if recipe.select == "best":
+                    raise SettingsError(f"select is 'best', but nothing is held out to find the best epoch. {error}") from None
         self.tracking = TrackingValidation(recipe, data) if recipe.tracking_clips else None
 
     @torch.no_grad()
