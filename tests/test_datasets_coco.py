@@ -124,6 +124,13 @@ def test_masks_are_found_in_the_file(tmp_path, layout, backwards, line_end):
     np.testing.assert_array_equal(clip.mask(target(clip, "7003"), 0), parts)
 
 
+def test_names_are_in_order(tmp_path):
+    write(tmp_path, document() | {"images": [image(9, "b.jpg"), image(30, "a.jpg"), image(40)]})
+    data = COCO(tmp_path)
+    assert data.names == ["a", "b"]
+    assert [one.name for one in data.clip("b").targets] == ["7002"]
+
+
 def test_years_and_folders(tmp_path):
     old = document() | {"images": [image(9, "COCO_train2014_000000000009.jpg"), image(30, "COCO_train2014_000000000030.jpg")]}
     write(tmp_path, old, JSON.replace("2017", "2014"), "images/train2014")

@@ -233,6 +233,14 @@ def test_det(det):
     assert data.clip(data.names[2]).targets == ()
 
 
+def test_det_names_are_in_order(tmp_path):
+    names = [f"ILSVRC2014_train_000{part}/ILSVRC2014_train_{number:08}" for part in range(3) for number in range(9)]
+    for name in names[::-1]:
+        put(tmp_path / f"Annotations/DET/train/{name}.xml", "")
+    (tmp_path / "Data/DET/train").mkdir(parents=True)
+    assert ImageNetDET(tmp_path).names == names
+
+
 def test_det_without_size_and_without_picture(det):
     path = det / f"Annotations/DET/train/{STREET}.xml"
     path.write_text(f"<annotation>{still((1, 2, 3, 4), DOG)}</annotation>")

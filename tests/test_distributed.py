@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as processes
-from training_runs import RECIPE, draw_clips, parameters, rows
+from training_runs import RECIPE, draw_clips, parameters, rows, same
 
 from siamtrack.errors import SettingsError, TrainingError
 from siamtrack.layers import losses
@@ -35,7 +35,8 @@ def _train(rank: int, port: int, recipe: Recipe, clips: Path, run: Path, poisone
         return right(responses, targets) * (float("nan") if rank == poisoned and len(calls) == 3 else 1)
 
     losses.LOSSES["logistic"] = poison  # type: ignore[index]
-    data = open_data([("folder", clips)], recipe.crops)
+    data = open_data([("folder", Path(str(clips).format(rank=rank)))], recipe.crops)
+    run.mkdir(exist_ok=True)
     try:
         train(recipe, data, run, workers=0)
         (run / f"rank{rank}").write_text("done")
@@ -57,11 +58,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_clips(tmp_path_factory.mktemp("clips"))
 
 
-def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path) -> None:
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path, accumulation: int) -> None:
     """The same curve as one process with the whole batch, batch norm, clipping and validation included, and the same weights,
-    also when some layers begin later; but for the order in which float32 numbers are added.
+    also when some layers begin later and a batch has parts; but for the order in which float32 numbers are added.
     """
-    recipe = replace(TOGETHER, first_epoch={"backbone.conv1": 1.0}, ema_decay=0.9)
+    recipe = replace(TOGETHER, first_epoch={"backbone.conv1": 1.0}, ema_decay=0.9, accumulation=accumulation)
     assert in_two_processes(recipe, clips, tmp_path / "two") == ["done", "done"]
     train(recipe, open_data([("folder", clips)], recipe.crops), tmp_path / "one", workers=0)
     columns = ("loss", "gradient_norm", "validation_loss")
@@ -75,13 +77,28 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path) -> Non
 
 @pytest.mark.parametrize("poisoned", [0, 1])
 def test_both_stop_when_one_has_a_loss_that_is_not_finite(tmp_path: Path, clips: Path, poisoned: int) -> None:
-    recipe = replace(TOGETHER, validation_pairs=0, checkpoint_steps=1)
-    ends = in_two_processes(recipe, clips, tmp_path, poisoned)
+    """And go on together, to the last bit as if nothing had been."""
+    recipe = replace(TOGETHER, validation_pairs=0, checkpoint_steps=1, epochs=2)
+    stopped, straight = tmp_path / "stopped", tmp_path / "straight"
+    ends = in_two_processes(recipe, clips, stopped, poisoned)
     assert all("loss is nan" in end and "at step 2" in end for end in ends)
-    assert [path.name for path in tmp_path.glob("bad_batch*")] == [f"bad_batch-rank{poisoned}.pt"]
-    last = last_checkpoint(tmp_path)
+    assert [path.name for path in stopped.glob("bad_batch*")] == [f"bad_batch-rank{poisoned}.pt"]
+    assert f"bad_batch-rank{poisoned}.pt" in ends[poisoned]
+    assert "another process has the batch" in ends[1 - poisoned]
+    last = last_checkpoint(stopped)
     assert last is not None
     assert last.name == "step-000000002.pt"
+    if poisoned == 0:
+        for run in (stopped, straight):
+            assert in_two_processes(recipe, clips, run) == ["done", "done"]
+        assert same(parameters(stopped), parameters(straight))
+
+
+def test_processes_that_see_other_data_stop_at_once(tmp_path: Path, clips: Path) -> None:
+    (tmp_path / "clips1").symlink_to(draw_clips(tmp_path / "fewer", clips=3))
+    (tmp_path / "clips0").symlink_to(clips)
+    ends = in_two_processes(TOGETHER, tmp_path / "clips{rank}", tmp_path / "run")
+    assert all("do not agree" in end for end in ends)
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

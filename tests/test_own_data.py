@@ -31,5 +31,5 @@ def test_ten_annotated_clips_make_a_better_tracker(tmp_path: Path) -> None:
     (output,) = (block for block in blocks(PAGE, "text") if "mean overlap" in block)
     assert [shape(line) for line in printed.splitlines()] == [shape(line) for line in output.splitlines()]
     before, after, new_before, new_after = (float(value) for value in re.findall(r"overlap (\S+)", printed))
-    assert after + new_after > before + new_before + 0.02
-    assert min(after - before, new_after - new_before) > -0.02
+    assert after > before
+    assert new_after > new_before

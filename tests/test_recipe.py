@@ -13,6 +13,7 @@ from training_runs import RECIPE
 from siamtrack.errors import SettingsError
 from siamtrack.models.siamfc import SiamFCNetworkSettings
 from siamtrack.settings import from_mapping
+from siamtrack.training.clip_pairs import SamplingSettings
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.recipes import read_recipe, recipe_names
 
@@ -42,6 +43,9 @@ def test_a_recipe_is_read_by_name_and_by_file_and_changed(tmp_path: Any) -> None
     recipe = read_recipe(str(path), ["batch_size=4", "augment.grey=0.5"])
     assert (recipe.epochs, recipe.batch_size, recipe.augment.grey) == (3, 4, 0.5)
     assert recipe.first_epoch == {"backbone.conv1": math.inf}
+    changed = read_recipe(str(path), ['first_epoch."backbone.conv2"=5.0', "weights.got10k=2"])
+    assert changed.first_epoch == {"backbone.conv1": math.inf, "backbone.conv2": 5.0}
+    assert changed.weights == {"got10k": 2.0}
     with pytest.raises(SettingsError, match="Did you mean 'siamfc-paper'"):
         read_recipe("siamfc-papr")
 
@@ -80,7 +84,9 @@ def test_an_unknown_key_of_a_recipe_is_named() -> None:
         {"teacher_weight": -1.0},
         {"seed": -1},
         {"validation_pairs": -1},
-        {"validation_pairs": 0, "select": "best"},
+        {"validation_pairs": 3, "select": "best"},
+        {"schedule": "geometric", "final_learning_rate": 0.0},
+        {"sampling": SamplingSettings(crop_size=142)},
         {"first_epoch": {"backbone": -1.0}},
         {"rate_factor": {"backbone": math.nan}},
         {"weights": {"coco": -1.0}},

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, rows
+from safetensors.torch import load_file
+from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, rows, same, stop_after
 
 from siamtrack.errors import DataError, TrainingError
 from siamtrack.layers.losses import LOSSES, balanced_logistic_loss
@@ -135,6 +136,54 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch
     assert load_checkpoint(tmp_path / CHECKPOINTS / BEST) == STATE
 
 
+def test_a_stop_between_the_best_checkpoint_and_the_last_loses_neither(
+    tmp_path: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of the two writes at the end of the first epoch is the one that fails."""
+    recipe = replace(RECIPE, select="best", checkpoint_steps=100)
+    train(recipe, data, tmp_path / "straight", workers=0)
+    whole = load_file(tmp_path / "straight" / "weights.safetensors")
+    for number in (1, 2):
+        run, writes, write = tmp_path / str(number), [], torch.save
+
+        def fails(*arguments: Any, number: int = number, writes: list[int] = writes, write: Any = write) -> None:
+            writes.append(1)
+            if len(writes) == number:
+                raise OSError("No space left on device")
+            write(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "save", fails)
+            with pytest.raises(TrainingError, match="No space left"):
+                train(recipe, data, run, workers=0)
+        train(recipe, data, run, workers=0)
+        assert same(load_file(run / "weights.safetensors"), whole)
+
+
+def test_a_folder_with_files_of_something_else_is_refused(tmp_path: Path, data: TrainingData) -> None:
+    (tmp_path / "recipe.toml").write_text("# mine\nepochs = 3\n")
+    with pytest.raises(TrainingError, match=r"another '.*recipe\.toml'"):
+        train(RECIPE, data, tmp_path, workers=0)
+    assert (tmp_path / "recipe.toml").read_text().startswith("# mine")
+    (tmp_path / "recipe.toml").unlink()
+    (tmp_path / "log.csv").write_text("1,2\n3,4\n")
+    with pytest.raises(TrainingError, match="no log of a training run"):
+        train(RECIPE, data, tmp_path, workers=0)
+    assert (tmp_path / "log.csv").read_text() == "1,2\n3,4\n"
+
+
+def test_a_bad_batch_that_cannot_be_saved_does_not_hide_why(
+    tmp_path: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setitem(LOSSES, "logistic", lambda r, t: balanced_logistic_loss(r, t) * float("nan"))  # type: ignore[misc]
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match=r"loss is nan .* could not be saved \(No space left"):
+        train(replace(RECIPE, validation_pairs=0), data, tmp_path, workers=0)
+
+
 def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.safetensors"
     save_weights(path, torch.nn.Linear(2, 3))
@@ -156,12 +205,18 @@ def test_a_few_unreadable_frames_are_skipped_counted_and_listed(tmp_path: Path, 
     broken = draw_clips(tmp_path / "clips", frames=8) / "clip1" / "img" / "00000003.png"
     broken.write_bytes(b"no picture")
     clips = open_data([("folder", tmp_path / "clips")], RECIPE.crops)
-    recipe = replace(RECIPE, pairs_per_epoch=40, batch_size=4, seed=3)
+    recipe = replace(RECIPE, pairs_per_epoch=40, batch_size=4, seed=3, checkpoint_steps=6)
     train(recipe, clips, tmp_path / "run", workers=0)
     lines = (tmp_path / "run" / "skipped.txt").read_text(encoding="utf-8").splitlines()
     assert lines
     assert all(str(broken) in line for line in lines)
     assert rows(tmp_path / "run")[-1]["skipped"] == str(len(lines))
+    with monkeypatch.context() as patch:
+        stop_after(patch, 15)  # after a checkpoint: what was skipped since then comes again
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, clips, tmp_path / "stopped", workers=0)
+    train(recipe, clips, tmp_path / "stopped", workers=0)
+    assert (tmp_path / "stopped" / "skipped.txt").read_text(encoding="utf-8").splitlines() == lines
     monkeypatch.setattr(loop, "FEW_SKIPPED", 0)
     with pytest.raises(TrainingError, match=r"more than 1 %.*skipped\.txt"):
         train(recipe, clips, tmp_path / "strict", workers=0)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, rows
+from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, rows, stop_after
 
 from siamtrack.errors import SettingsError
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 from siamtrack.synthetic.pairs import PairSettings
-from siamtrack.training.clip_pairs import SamplingSettings
+from siamtrack.training.clip_pairs import SamplingSettings, part
 from siamtrack.training.loop import train
 from siamtrack.training.objective import Objective
 from siamtrack.training.score_pictures import score_colours, score_picture
@@ -53,6 +53,34 @@ def test_nothing_held_out_is_no_error(tmp_path: Path) -> None:
     assert {row["validation_loss"] for row in rows(tmp_path / "run")} == {""}
 
 
+def test_held_out_clips_that_cannot_be_used_do_not_end_a_run(tmp_path: Path) -> None:
+    folder = draw_clips(tmp_path / "clips")
+    (held_out,) = part([f"clip{number}" for number in range(6)], "validation", 0.1)
+    boxes = folder / held_out / "groundtruth.txt"
+    whole = boxes.read_text()
+    for number, text in enumerate(("10,10,4,4\n" * 5, "10,10,4,4,nonsense\n" * 5, whole)):
+        boxes.write_text(text)
+        if text is whole:
+            for path in (folder / held_out / "img").iterdir():
+                path.write_bytes(b"no picture")
+        run = tmp_path / f"run{number}"
+        data = open_data([("folder", folder)], RECIPE.crops)
+        train(RECIPE, data, run, workers=0)
+        assert {row["validation_loss"] for row in rows(run)} == {""}
+        with pytest.raises(SettingsError, match="nothing is held out"):
+            train(replace(RECIPE, select="best"), data, tmp_path / f"best{number}", workers=0)
+
+
+def test_boxes_outside_the_frame_do_not_end_the_tracking_of_held_out_videos(tmp_path: Path) -> None:
+    folder = draw_clips(tmp_path / "clips", clips=2)
+    (held_out,) = part(["clip0", "clip1"], "validation", 0.1)
+    boxes = folder / held_out / "groundtruth.txt"
+    boxes.write_text("\n".join(["9000,9000,40,40", *boxes.read_text().splitlines()[1:]]))
+    recipe = replace(RECIPE, tracking_clips=1, validation_pairs=0)
+    tracking = TrackingValidation(recipe, open_data([("folder", folder)], recipe.crops))
+    assert 0 <= tracking.measure(SiamFC(replace(recipe.network, template_size=127, search_size=255)), CPU) <= 1
+
+
 def test_held_out_videos_are_tracked(tmp_path: Path) -> None:
     """A network that matches colours follows a drawn target; one of zeros stays where it is and falls behind."""
     draw_clips(tmp_path / "clips", clips=4, frames=12)
@@ -82,12 +110,17 @@ def test_a_run_logs_what_tracking_found(tmp_path: Path) -> None:
         train(recipe, pictures, tmp_path / "other", workers=0)
 
 
-def test_tensorboard_and_curves_hold_the_log(tmp_path: Path) -> None:
-    train(RECIPE, of_pictures(draw_pictures(tmp_path / "pictures")), tmp_path / "run", workers=0)
+def test_tensorboard_and_curves_hold_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = of_pictures(draw_pictures(tmp_path / "pictures"))
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            train(RECIPE, data, tmp_path / "run", workers=0)
+    train(RECIPE, data, tmp_path / "run", workers=0)
     board = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"images": 0})
     board.Reload()
     logged = rows(tmp_path / "run")
-    assert [event.step for event in board.Scalars("training/loss")] == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in board.Scalars("training/loss")] == [1, 2, 3, 4, 5, 6]  # though it was stopped after 5
     for tag, column in (("training/loss", "loss"), ("validation/loss", "validation_loss")):
         expected = [float(row[column]) for row in logged if row[column]]
         assert [event.value for event in board.Scalars(tag)] == pytest.approx(expected, rel=1e-4)

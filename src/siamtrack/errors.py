@@ -113,5 +113,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     'Known: a, b.'
     """
     names = sorted(known)
+    if not names:
+        return ""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
     return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names)}."

@@ -53,7 +53,7 @@ def with_overrides(settings: T, overrides: Sequence[str]) -> T:
         key, equals, value = text.partition("=")
         if not equals:
             raise SettingsError(f"'{text}' is no setting; expected key=value, for example window_influence=0.25.")
-        *outer, name = key.strip().split(".")
+        *outer, name = _parts(key.strip())
         inside = values
         for part in outer:
             if not isinstance(inside.get(part), dict):
@@ -86,6 +86,19 @@ def check_limits(settings: Any, limits: Mapping[str, tuple[float, float]]) -> No
     for name, (low, high) in limits.items():
         if not low <= (value := getattr(settings, name)) <= high:
             raise SettingsError(f"The setting {name} is {value}; expected {low:g} to {high:g}.")
+
+
+def _parts(key: str) -> list[str]:
+    """The names in a dotted key, with quotes around those that hold dots, as TOML writes it."""
+    try:
+        table = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        raise SettingsError(f"'{key}' is no name of a setting; expected one such as scales or network.width.") from None
+    parts = []
+    while isinstance(table, dict):
+        ((name, table),) = table.items()
+        parts.append(name)
+    return parts
 
 
 def _toml_value(text: str) -> Any:

@@ -21,7 +21,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the tracker: scales=5. Repeatable.")
 ]
 RecipeOverrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe: pairs=1000. Repeatable.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe: epochs=5. Repeatable.")
 ]
 OutFile = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Picture to write.")]
 

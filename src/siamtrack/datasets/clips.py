@@ -184,6 +184,10 @@ class TrainingSet(ABC):
             DataError: an annotation is missing or malformed; the message names the file, and the line where there is one.
         """
 
+    def fingerprint(self) -> str:
+        """What tells, besides the names of the clips, whether the data are the same; empty where that is too much to read."""
+        return ""
+
 
 def read_picture(path: Path) -> Image:
     """A picture file as RGB, turned as its EXIF asks; alpha is dropped.

@@ -6,7 +6,7 @@ those of train2014; 2017 holds the pictures of 2014 and most of its validation p
 * Boxes are x, y, w, h in continuous pixels from 0, as siamtrack has them. Crowds (iscrowd 1) are no single objects: left out,
   as are pictures that show nothing else.
 * Masks are polygons or run lengths: see `coco_masks`. They stay in the file and are read one at a time, which keeps the 860,000
-  annotations of 2017 at about 60 MB.
+  annotations of 2017 at some 100 MB.
 * Clips are called like the pictures without ending, targets by the id of the annotation. Visibility is NaN: not annotated.
 """
 
@@ -33,7 +33,7 @@ _IMAGE, _ID, _CATEGORY, _START, _LENGTH = range(5)  # columns of _Objects.number
 
 
 class COCO(TrainingSet):
-    """See `TrainingSet`. Opening parses the file: some 15 seconds and, for that time, 1 GB of memory for that of 2017."""
+    """See `TrainingSet`. Opening parses the file: some 10 seconds and, for that time, 1 GB of memory for that of 2017."""
 
     name = "coco"
 
@@ -138,7 +138,7 @@ def _picture_folder(root: Path, file: Path) -> Path:
 
 
 class _Reader:
-    """JSON text read piece by piece: with 860,000 annotations as objects at once, it would take 4 GB."""
+    """JSON text read piece by piece: with 860,000 annotations as objects at once, it would take several GB."""
 
     def __init__(self, text: str) -> None:
         self.text = text

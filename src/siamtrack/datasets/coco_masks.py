@@ -1,7 +1,7 @@
 """Masks as COCO stores them: polygons, run lengths, and run lengths as text (Lin et al., ECCV 2014; cocodataset.org).
 
-Polygons become pixels in pycocotools, so that they are COCO's own to the pixel. Run lengths are decoded here: pycocotools 2.0.11
-reads beyond its memory where they are fewer than the picture has pixels.
+Polygons become pixels in pycocotools, so that they are COCO's own to the pixel. Run lengths are decoded here: pycocotools
+2.0.11 gives what happens to lie in memory where they are fewer than the picture has pixels.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _filled(polygons: list[Any], size: tuple[int, int]) -> bytes:
 
 
 def _numbers(text: str | bytes) -> list[int]:
-    """The run lengths in COCO's text: 5 bits a character from "0" on, lowest first; from the fourth on, less the last but one."""
+    """The run lengths in COCO's text: 5 bits a character, lowest first; from the fourth on, less the last but one."""
     numbers: list[int] = []
     number = bits = 0
     for character in text.encode() if isinstance(text, str) else text:

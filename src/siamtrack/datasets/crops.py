@@ -143,8 +143,8 @@ class CropsOfFrames:
         return cut_crop(frame, box, self.settings)
 
     def digest(self) -> str:
-        """Of the names of the clips; annotations and pixels are not read."""
-        return f"{self.name} {hashlib.sha256(chr(10).join(self.names).encode()).hexdigest()}"
+        """Of the names of the clips and of what the set itself tells; pixels are not read."""
+        return f"{self.name} {hashlib.sha256(chr(10).join([self._set.fingerprint(), *self.names]).encode()).hexdigest()}"
 
     def _clip(self, name: str) -> Clip:
         if name not in self._clips:

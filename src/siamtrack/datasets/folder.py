@@ -7,6 +7,7 @@ refused, so that nothing counts twice.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,11 @@ class Folder(TrainingSet):
     def names(self) -> Sequence[str]:
         """See `TrainingSet`."""
         return list(self._clips)
+
+    def fingerprint(self) -> str:
+        """A hash of all annotation files, as people go on correcting theirs."""
+        files = sorted({clip.source for clip in self._clips.values()})
+        return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
 
     def clip(self, name: str) -> Clip:
         """See `TrainingSet`."""

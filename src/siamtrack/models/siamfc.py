@@ -6,7 +6,7 @@ Differences between paper, official code (bertinetto/siamese-fc) and this code:
 * Input: 0..255, RGB, not normalised, in all three.
 * Adjust layer: one gain and one bias after the correlation; the official code fixes the gain at 1e-3 and learns the
   bias; so does this code.
-* Training response: 15 x 15 from 239 px in the official code; 17 x 17 from 255 px here, as in tracking.
+* Training response: 15 x 15 from 239 px in the official code; here as the recipe says, 17 x 17 from 255 px by default.
 * Labels: the target may lie away from the centre of the search patch here; the label disc moves with it.
 * Loss: the same balanced logistic loss, computed as softplus(-y v), which cannot overflow.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,27 +36,25 @@ def save_checkpoint(run: Path, state: Mapping[str, Any], *, best: bool = False) 
         TrainingError: it cannot be written (disk full, no permission); those before it are still there.
     """
     folder = run / CHECKPOINTS
-    _write(folder / f"step-{state['step']:09d}.pt", state)
-    if best:
+    if best:  # before the other, which knows of it: a stop between the two comes back to before both
         _write(folder / BEST, state)
+    _write(folder / f"step-{state['step']:09d}.pt", state)
     for old in sorted(folder.glob("step-*.pt"))[:-KEPT]:
         old.unlink(missing_ok=True)
 
 
 def _write(path: Path, state: Mapping[str, Any]) -> None:
     """Writes the state beside `path`, then moves it there in one step."""
-    temporary = None
+    temporary = path.with_name(f".{path.name}")  # always the same: what a kill leaves is written over
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             torch.save(dict(state), file)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # a full disk is either of them in PyTorch
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise TrainingError(
             f"The checkpoint '{path}' cannot be written: {error}. The last good one is kept; make room, then give the same "
             "command to go on from it."
@@ -78,6 +75,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(state, dict):
         raise TrainingError(f"'{path}' is no checkpoint of a training run: it holds a {type(state).__name__}.")
+    if not isinstance(state.get("recipe", {}), dict):
+        raise TrainingError(f"'{path}' is no checkpoint of a training run: its recipe is no table.")
     if missing := [key for key in _KEYS if key not in state]:
         raise TrainingError(f"'{path}' is no checkpoint of a training run: it has no {', '.join(missing)}.")
     return state

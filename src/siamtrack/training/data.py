@@ -64,15 +64,17 @@ def batches(pairs: Pairs, numbers: Iterable[int], *, batch_size: int, workers: i
         yield batch
 
 
-def shares(steps: range, *, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[int]:
+def shares(steps: range, *, batch_size: int, parts: int = 1, rank: int = 0, world: int = 1) -> Iterator[int]:
     """The numbers of the pairs that process `rank` of `world` computes in these steps, in order.
 
-    Step s has the pairs s * batch_size and so on; each process takes an equal, consecutive share of every batch.
+    Step s has the pairs s * batch_size and so on, in equal consecutive parts, and each process takes an equal consecutive
+    share of every part, so that the parts are the same ones however many processes there are.
     """
-    share = batch_size // world
+    part = batch_size // parts
+    share = part // world
     for step in steps:
-        first = step * batch_size + rank * share
-        yield from range(first, first + share)
+        for first in range(step * batch_size, (step + 1) * batch_size, part):
+            yield from range(first + rank * share, first + (rank + 1) * share)
 
 
 def _collate(found: Sequence[Pair | SiamtrackError]) -> Batch | SiamtrackError:

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from siamtrack.errors import SettingsError
+from siamtrack.errors import SettingsError, TrainingError
 from siamtrack.layers import batch_norm
 
 PATIENCE = timedelta(hours=6)  # how long the others wait while rank 0 validates
@@ -41,6 +41,21 @@ class World:
         if self.size > 1:
             dist.all_reduce(values)
         return values
+
+    def agree(self, what: str, value: object) -> None:
+        """Waits for all processes, and stops all of them when they do not hold the same.
+
+        Raises:
+            TrainingError: says what differs.
+        """
+        if self.size == 1:
+            return
+        values: list[object] = [None] * self.size
+        dist.all_gather_object(values, value)
+        if any(other != values[0] for other in values):
+            raise TrainingError(
+                f"The processes do not agree on {what}; they must see the same files and be given the same command."
+            )
 
     def share_batch_norm(self, network: nn.Module) -> None:
         """Makes batch norm in the network see the batches of all processes; in place."""
@@ -70,6 +85,8 @@ def joined(device: str) -> Iterator[World]:
     local = os.environ.get("LOCAL_RANK")
     try:
         place = torch.device(f"cuda:{local}" if device == "cuda" and local else device)
+        if place.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError("It cannot train.")
         torch.empty(1, device=place)
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(f"PyTorch cannot train on '{device}' here: {str(error).splitlines()[0]} Use cpu or auto.") from None

@@ -39,7 +39,7 @@ class Journal:
         self.averages = {"loss": 0.0, "accuracy": 0.0, "gradient_norm": 0.0, "steps": 0.0} | dict(averages)
         self._log = run / RUN_LOG
         _cut_log(self._log, step)
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step)
+        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         self._progress = Progress(*columns, console=Console(stderr=True, highlight=False, markup=False))
         self._task = self._progress.add_task("starting", total=steps, completed=step)
@@ -106,7 +106,11 @@ class Journal:
 
     def say(self, text: str) -> None:
         """A line for people, above the progress bar."""
-        self._progress.console.print(text)
+        self._progress.console.print(text, soft_wrap=True)
+
+    def flush(self) -> None:
+        """Writes to the disk what TensorBoard still holds in memory."""
+        self._board.flush()
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
@@ -121,6 +125,13 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
         raise TrainingError(f"'{path}' cannot be written: {error.strerror}. The last checkpoint is kept.") from None
 
 
+def cut_skipped(path: Path, step: int) -> None:
+    """Leaves out of a list of what was skipped, "step N: ..." a line, all after a step: those steps come again."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if int(line.split(":")[0].split()[1]) <= step), encoding="utf-8")
+
+
 def _cut_log(path: Path, step: int) -> None:
     """Leaves out what was logged after the checkpoint at `step`: those steps come again."""
     if not path.exists():
@@ -129,6 +140,8 @@ def _cut_log(path: Path, step: int) -> None:
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file)) or [[]]
         kept = [row for row in rows if len(row) == len(header) and float(row[0]) <= step]
+        if rows and tuple(header) != COLUMNS:
+            raise ValueError
     except ValueError:
         raise TrainingError(f"'{path}' is no log of a training run; move it out of the way to go on.") from None
     if not kept:

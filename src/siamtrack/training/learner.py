@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.training.averaging import MovingAverage
 from siamtrack.training.parameters import optimizer_of
@@ -60,7 +58,6 @@ class Learner:
             "best_loss": self.best_loss,
             "network": self.result.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
         }
         return state | ({"learner": self.network.state_dict()} if self._average else {})
 
@@ -71,4 +68,3 @@ class Learner:
         if self._average:
             self._average.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])

@@ -20,7 +20,7 @@ from siamtrack.training.checkpoint import BEST, CHECKPOINTS, RUN_WEIGHTS, load_c
 from siamtrack.training.curves import RUN_CURVES, draw_curves
 from siamtrack.training.data import Batch, batches, shares
 from siamtrack.training.distributed import World, joined
-from siamtrack.training.journal import RUN_LOG, Journal
+from siamtrack.training.journal import RUN_LOG, Journal, cut_skipped
 from siamtrack.training.learner import Learner
 from siamtrack.training.objective import Objective
 from siamtrack.training.origin import begin_or_go_on, check_networks, origin_of
@@ -75,8 +75,13 @@ def train(
     """
     with joined(device) as world:
         run = _Run(recipe, data, folder, world, teacher, initial)
-        run.go(workers)
-        return run.finish()
+        try:
+            run.go(workers)
+            return run.finish()
+        except OSError as error:
+            raise TrainingError(
+                f"'{error.filename or folder}' cannot be written: {error.strerror or error}. The last checkpoint is kept."
+            ) from error
 
 
 class _Totals(NamedTuple):
@@ -115,6 +120,7 @@ class _Run:
         if state is not None:
             self.learner.restore(state)
         self._averages = state["averages"] if state else {}
+        world.agree("recipe, data, networks and the last checkpoint", (self.learner.step, self.origin))
 
     def go(self, workers: int) -> None:
         """All steps that are left."""
@@ -123,17 +129,21 @@ class _Run:
             return
         with contextlib.ExitStack() as stack:
             stream = self._batches(workers)
+            cut_skipped(self.folder / self._own(SKIPPED), first)
             journal = validation = None
             if self.world.first:
                 validation = Validation(recipe, self.data)
                 journal = stack.enter_context(Journal(self.folder, steps=recipe.steps, step=first, averages=self._averages))
                 stream = journal.timed(stream)
+                if validation.missing:
+                    journal.say(validation.missing)
             stack.callback(self._let_go)
             for step, batch in enumerate(stream, first):
                 epoch, within = divmod(step, recipe.steps_per_epoch)
                 if within == 0 or step == first:
-                    enter_epoch(learner.network, learner.optimizer, recipe, epoch)
-                    self._module = self.world.parallel(self.objective)
+                    others = enter_epoch(learner.network, learner.optimizer, recipe, epoch)
+                    if others or step == first:  # other parameters learn from here on
+                        self._module = self.world.parallel(self.objective)
                 set_learning_rate(learner.optimizer, recipe.learning_rate_at(step))
                 totals = self._gradients(batch)
                 learner.take_step()
@@ -173,26 +183,36 @@ class _Run:
 
     def _stop(self, batch: Batch, *, saves: bool, loss: float, norm: float) -> NoReturn:
         """Ends the run in all processes, before this step has changed any parameter; who had the bad batch saves it."""
-        name = BAD_BATCH if self.world.size == 1 else BAD_BATCH.replace(".", f"-rank{self.world.rank}.")
+        path = self.folder / self._own(BAD_BATCH)
+        where = "another process has the batch"
         if saves:
-            torch.save({"batch": tuple(batch), "step": self.learner.step}, self.folder / name)
+            try:
+                torch.save({"batch": tuple(batch), "step": self.learner.step}, path)
+                where = f"the batch is in '{path}'"
+            except (OSError, RuntimeError) as error:
+                path.unlink(missing_ok=True)
+                where = f"the batch could not be saved ({error})"
         raise TrainingError(
-            f"The loss is {loss:g} and the norm of its gradient {norm:g} at step {self.learner.step}; the batch is in "
-            f"'{self.folder / BAD_BATCH}'. The last checkpoint is from before it. A lower learning_rate, a warmup_share or "
-            "clip_norm may help."
+            f"The loss is {loss:g} and the norm of its gradient {norm:g} at step {self.learner.step}; {where}. The last "
+            "checkpoint is from before it. A lower learning_rate, a warmup_share or clip_norm may help."
         )
+
+    def _own(self, name: str) -> str:
+        """The name of a file that each process has for itself."""
+        return name if self.world.size == 1 else name.replace(".", f"-rank{self.world.rank}.")
 
     def _count_skipped(self, found: int, batch: Batch) -> None:
         """Notes what could not be read, and stops all processes when it is too much."""
         self.learner.skipped += found
         if batch.skipped:
-            with (self.folder / SKIPPED).open("a", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in batch.skipped)
+            with (self.folder / self._own(SKIPPED)).open("a", encoding="utf-8") as file:
+                file.writelines(f"step {self.learner.step}: {line}\n" for line in batch.skipped)
         pairs = self.learner.step * self.recipe.batch_size
         if found and self.learner.skipped > max(FEW_SKIPPED, MOST_SKIPPED * pairs):
             raise TrainingError(
                 f"{self.learner.skipped} times in {pairs} pairs something could not be read, which is more than 1 %; see "
-                f"'{self.folder / SKIPPED}'. Repair or remove these files, then give the same command to go on."
+                f"'{self.folder / self._own(SKIPPED)}'. Repair the frames and give the same command to go on; where pictures "
+                f"or annotations must change, begin another run, --from a checkpoint in '{self.folder / CHECKPOINTS}'."
             )
 
     def _report(self, journal: Journal, validation: Validation, epoch: int, *, ended: bool) -> None:
@@ -210,6 +230,7 @@ class _Run:
             journal.write(learner.step, values)
         if ended or learner.step % recipe.checkpoint_steps == 0:
             best = ended and learner.is_best(values.get("validation_loss"))
+            journal.flush()
             save_checkpoint(self.folder, {**self.origin, **learner.state(), "averages": journal.averages}, best=best)
         if ended:
             journal.restart_clock()
@@ -217,13 +238,14 @@ class _Run:
     def _batches(self, workers: int) -> Iterator[Batch]:
         recipe, world = self.recipe, self.world
         steps = range(self.learner.step, recipe.steps)
-        numbers = shares(steps, batch_size=recipe.batch_size, rank=world.rank, world=world.size)
+        numbers = shares(steps, batch_size=recipe.batch_size, parts=recipe.accumulation, rank=world.rank, world=world.size)
         pairs = self.data.pairs(recipe, "training")
         share = recipe.batch_size // world.size
         return batches(pairs, numbers, batch_size=share, workers=workers, pin=world.device.type == "cuda")
 
     def finish(self) -> SiamFC:
         """The result, on the CPU; its weights and the curves are written by the first process."""
+        self.world.agree("the steps that were made", self.learner.step)  # the first one may still be writing the best
         network = SiamFC(self.recipe.network)
         best = self.folder / CHECKPOINTS / BEST
         if self.recipe.select == "best" and best.is_file():

@@ -94,7 +94,10 @@ def _write_recipe(path: Path, settings: Mapping[str, Any]) -> None:
     import tomli_w
 
     given = {name: value for name, value in settings.items() if value is not None}  # TOML has no word for none
-    path.write_text(tomli_w.dumps(given), encoding="utf-8")
+    text = tomli_w.dumps(given)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise TrainingError(f"There is another '{path}', and no run that it belongs to; give another folder for the run.")
+    path.write_text(text, encoding="utf-8")
 
 
 def _check_origin(run: Path, state: Mapping[str, Any], origin: Mapping[str, Any]) -> None:

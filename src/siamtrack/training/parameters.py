@@ -34,8 +34,8 @@ def optimizer_of(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         if name not in frozen:
             key = _of(recipe.first_epoch, name, 0.0), _of(recipe.rate_factor, name, 1.0), parameter.ndim > 1
             groups.setdefault(key, []).append(parameter)
-    if not any(first < recipe.epochs and factor > 0 for first, factor, _ in groups):
-        raise SettingsError("The recipe leaves no parameter to learn; look at first_epoch, rate_factor and batch_norm.")
+    if not any(first == 0 for first, _, _ in groups):
+        raise SettingsError("The recipe leaves no parameter to learn in the first epoch; look at first_epoch and batch_norm.")
     rows: list[dict[str, Any]] = [
         {"params": members, "weight_decay": recipe.weight_decay if decays else 0.0, "first_epoch": first, "factor": factor}
         for (first, factor, decays), members in groups.items()

@@ -114,10 +114,13 @@ class Recipe:
                 f"Search patches of {search} px, shifted by up to {self.augment.translation:g} px, do not fit into crops of "
                 f"{self.sampling.crop_size} px; set sampling.crop_size to {needed} or more."
             )
-        if self.select == "best" and not self.validation_pairs:
+        if self.select == "best" and self.validation_pairs < self.batch_size:
             raise SettingsError(
-                "select is 'best' and validation_pairs 0; the best epoch is that of the lowest validation loss."
+                f"select is 'best', the epoch with the lowest validation loss, and validation_pairs {self.validation_pairs}; "
+                f"expected a batch ({self.batch_size}) or more."
             )
+        if self.schedule == "geometric" and not self.final_learning_rate:
+            raise SettingsError("The schedule is 'geometric' and final_learning_rate 0; expected a number above 0.")
 
     @property
     def patch_size(self) -> int:

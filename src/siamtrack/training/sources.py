@@ -59,12 +59,15 @@ class TrainingData:
                 f"The recipe mixes {', '.join(recipe.weights)}, but there is no data for {', '.join(missing)}. Give "
                 f"--data {missing[0]}=PATH, or other weights: --set 'weights={{ {self.names[0]} = 1.0 }}'."
             )
-        found = [entry for source in (*self.crops, self.material) if source and (entry := _pairs_of(source, recipe, part))]
+        if not any(recipe.weights.get(name, 1.0) for name in self.names):
+            raise SettingsError(f"The weights of {', '.join(self.names)} are all 0; give one of them a weight.")
+        sources: list[Crops | Material] = [c for c in self.crops if recipe.weights.get(c.name, 1.0)]
+        if self.material and recipe.weights.get(PICTURES, 1.0):
+            sources.append(self.material)
+        found = [entry for source in sources if (entry := _pairs_of(source, recipe, part))]
         if not found:
             raise DataError(f"There is no data for {part}: {', '.join(self.describe())}. Give more clips or pictures.")
         weights = [recipe.weights.get(name, 1.0) for name, _ in found]
-        if not sum(weights) > 0:
-            raise SettingsError(f"The weights of {', '.join(self.names)} are all 0; give one of them a weight.")
         return found[0][1] if len(found) == 1 else _Mixed([pairs for _, pairs in found], weights, _seed(recipe, part))
 
     def digest(self) -> list[str]:

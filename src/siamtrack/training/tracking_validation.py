@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import torch
 
 from siamtrack.box import Box
 from siamtrack.datasets.clips import Clip, Target
-from siamtrack.errors import DataError, SettingsError
+from siamtrack.errors import BoxError, DataError, SettingsError
 from siamtrack.metrics.ope import success_auc
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.runtimes.torch import TorchNetwork
@@ -38,9 +40,11 @@ class TrackingValidation:
         ]
         self._targets: list[tuple[Clip, Target, int]] = []
         for training_set, name in held_out:
-            clip = training_set.clip(name)
-            if len(self._targets) < recipe.tracking_clips and (found := _first_usable(clip)):
-                self._targets.append(found)
+            if len(self._targets) == recipe.tracking_clips:
+                break
+            with contextlib.suppress(DataError):  # an annotation that cannot be read: another clip will do
+                if found := _first_usable(training_set.clip(name)):
+                    self._targets.append(found)
         if not self._targets:
             raise SettingsError(
                 f"tracking_clips is {recipe.tracking_clips}, but no held-out video has frames at hand ({len(held_out)} clips; "
@@ -70,7 +74,8 @@ def _auc(tracker: SiamFCTracker, clip: Clip, target: Target, first: int) -> floa
         if isinstance(frame, DataError):
             continue
         if states is None:
-            states = tracker.start(frame, [target.box(row)])
+            with contextlib.suppress(BoxError):  # a box outside the frame: begin with the next
+                states = tracker.start(frame, [target.box(row)])
             continue
         states, (prediction,) = tracker.step(frame, states)
         predicted.append(prediction.box)

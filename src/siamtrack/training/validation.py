@@ -6,7 +6,7 @@ import torch
 
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.image import Image
-from siamtrack.training.data import Batch, batches
+from siamtrack.training.data import Batch, Pairs, batches
 from siamtrack.training.objective import Objective
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.score_pictures import score_picture
@@ -21,6 +21,7 @@ class Validation:
 
     Attributes:
         pairs: None where the recipe wants no pairs or no data is held out.
+        missing: why there are none though the recipe wants them, for people.
         tracking: None where the recipe wants no video tracked.
 
     Raises:
@@ -31,11 +32,15 @@ class Validation:
     def __init__(self, recipe: Recipe, data: TrainingData) -> None:
         self._recipe = recipe
         self._count = recipe.validation_pairs // recipe.batch_size * recipe.batch_size
-        self.pairs = None
+        self.pairs: Pairs | None = None
+        self.missing = ""
         if self._count:
             try:
                 self.pairs = data.pairs(recipe, "validation")
-            except DataError as error:  # a handful of clips or pictures, of which none is held out
+                self.pairs[0]
+            except DataError as error:  # a handful of clips or pictures, of which none is held out, or none can be used
+                self.pairs = None
+                self.missing = f"Nothing can be held out for validation. {error}"
                 if recipe.select == "best":
                     raise SettingsError(f"select is 'best', but nothing is held out to find the best epoch. {error}") from None
         self.tracking = TrackingValidation(recipe, data) if recipe.tracking_clips else None
@@ -49,19 +54,27 @@ class Validation:
         training = [module for module in network.modules() if module.training]
         network.eval()
         if self.pairs is not None:
-            found = []
-            for batch in batches(self.pairs, range(self._count), batch_size=self._recipe.batch_size, workers=0):
-                outcome = objective(*(part.to(device) for part in batch[:3]))
-                found.append([outcome.loss.item(), outcome.accuracy.item()])
-                if not pictures:
-                    pictures = _pictures(batch, outcome.responses.cpu())
-            loss, accuracy = torch.tensor(found).mean(0).tolist()
-            values = {"validation_loss": loss, "validation_accuracy": accuracy}
+            measured, pictures = self._measure_pairs(self.pairs, objective, device)
+            values |= measured
         if self.tracking is not None:
             values["tracking_auc"] = self.tracking.measure(network, device)
         for module in training:
             module.training = True
         return values, pictures
+
+    def _measure_pairs(self, pairs: Pairs, objective: Objective, device: torch.device) -> tuple[dict[str, float], list[Image]]:
+        found: list[list[float]] = []
+        pictures: list[Image] = []
+        try:
+            for batch in batches(pairs, range(self._count), batch_size=self._recipe.batch_size, workers=0):
+                outcome = objective(*(part.to(device) for part in batch[:3]))
+                found.append([outcome.loss.item(), outcome.accuracy.item()])
+                pictures = pictures or _pictures(batch, outcome.responses.cpu())
+        except DataError:  # held-out files that have gone bad must not end a run; those read so far count
+            if not found:
+                return {}, []
+        loss, accuracy = torch.tensor(found).mean(0).tolist()
+        return {"validation_loss": loss, "validation_accuracy": accuracy}, pictures
 
 
 def _pictures(batch: Batch, responses: torch.Tensor) -> list[Image]:
