@@ -98,7 +98,7 @@ def test_overrides(texts: list[str], expected: Outer) -> None:
     ("text", "says"),
     [
         ("rate", "'rate' is no setting; expected key=value"),
-        ("=3", "Unknown setting ''"),
+        ("=3", "'' is no name of a setting"),
         ("rat=3", "Did you mean 'rate'?"),
         ("inner.widht=3", "Did you mean 'width'?"),
         ("iner.width=3", "Unknown setting 'iner.width' in --set. Did you mean 'inner'?"),

@@ -7,6 +7,7 @@ batch, DistributedDataParallel averages the gradients, and rank 0 alone writes a
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,3 +99,4 @@ def joined(device: str) -> Iterator[World]:
         yield World(dist.get_rank(), dist.get_world_size(), place)
     finally:
         dist.destroy_process_group()
+        time.sleep(0.5)  # its threads end by themselves; a process that exits before they have is aborted (PyTorch 2.13)

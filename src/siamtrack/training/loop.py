@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,7 +136,6 @@ class _Run:
                 stream = journal.timed(stream)
                 if validation.missing:
                     journal.say(validation.missing)
-            stack.callback(self._let_go)
             for step, batch in enumerate(stream, first):
                 epoch, within = divmod(step, recipe.steps_per_epoch)
                 if within == 0 or step == first:
@@ -151,11 +149,6 @@ class _Run:
                 if journal and validation:
                     journal.count(totals.loss, totals.accuracy, totals.norm, recipe.batch_size)
                     self._report(journal, validation, epoch, ended=within == recipe.steps_per_epoch - 1)
-
-    def _let_go(self) -> None:
-        """Frees what holds the process group, which must not outlive the run: PyTorch aborts the process if it does."""
-        self._module = self.objective
-        gc.collect()
 
     def _gradients(self, batch: Batch) -> _Totals:
         """Gradients of the loss on the batch, averaged over all parts and processes, and clipped."""
