@@ -101,7 +101,7 @@ def test_training_that_cannot_begin(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-TINY = ("network.width=0.05", "network.template_size=95", "network.search_size=127", "sampling.crop_size=143")
+TINY = ("network.width=0.05", "network.template_size=95", "network.search_size=127", "sampling.crop_size=191")
 SHORT = (*TINY, "epochs=1", "pairs_per_epoch=8", "batch_size=4", "validation_pairs=4", "precision=float32", "log_steps=1")
 
 
@@ -113,7 +113,7 @@ def test_from_crops_and_pictures_to_a_model(tmp_path: Path) -> None:
     """By the command line alone; a second run with the same line changes nothing, one with another recipe is refused."""
     draw_clips(tmp_path / "clips")
     draw_pictures(tmp_path / "pictures")
-    ended = run("data", "crop", "clips", "--out", "crops", "--size", 143, "--template-size", 95, folder=tmp_path)
+    ended = run("data", "crop", "clips", "--out", "crops", "--size", 191, "--template-size", 95, folder=tmp_path)
     assert ended.code == 0, ended.err
     data = ("--data", "folder=crops", "--data", "pictures=pictures")
     shown = ("data", "show", "siamfc-modern", *data, *settings(*TINY), "--out", "pairs.png")
@@ -134,8 +134,8 @@ def test_from_crops_and_pictures_to_a_model(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
     ended = run(*train, "--set", "seed=5", folder=tmp_path)
     assert (ended.code, "other settings (seed)" in ended.err) == (6, True)
-    ended = run(*train, "--set", "sampling.crop_size=151", folder=tmp_path)
-    assert (ended.code, "were cut with 143 px" in ended.err) == (INPUT, True)
+    ended = run(*train, "--set", "sampling.crop_size=199", folder=tmp_path)
+    assert (ended.code, "were cut with 191 px" in ended.err) == (INPUT, True)
     ended = run(*train[:3], "got10k=crops", *train[4:], folder=tmp_path)
     assert (ended.code, "are of 'folder', not 'got10k'" in ended.err) == (INPUT, True)
     assert run("export", "run", "--out", "model", folder=tmp_path).code == 0

@@ -31,6 +31,20 @@ def mixed(tmp_path):
     return tmp_path
 
 
+def test_the_fingerprint_is_that_of_the_annotations(tmp_path):
+    write_pictures(tmp_path / "images/a", "{}.jpg")
+    for n in range(1, 3):
+        put(tmp_path / f"labels/a/{n}.txt", "0 0.5 0.5 0.1 0.1 1\n")
+    write_video(tmp_path / "b.mp4")
+    put(tmp_path / "b.csv", "frame,target,x,y,w,h,score\n0,0,1,2,30,40,1\n")
+    before = Folder(tmp_path).fingerprint()
+    assert Folder(tmp_path).fingerprint() == before
+    put(tmp_path / "labels/a/2.txt", "0 0.5 0.5 0.1 0.2 1\n")
+    after = Folder(tmp_path).fingerprint()
+    put(tmp_path / "b.csv", "frame,target,x,y,w,h,score\n0,0,1,2,30,41,1\n")
+    assert len({before, after, Folder(tmp_path).fingerprint()}) == 3
+
+
 def test_mixed_formats(mixed):
     data = open_training_set(mixed)
     assert data.name == "folder"

@@ -49,8 +49,11 @@ class Folder(TrainingSet):
 
     def fingerprint(self) -> str:
         """A hash of all annotation files, as people go on correcting theirs."""
-        files = sorted({clip.source for clip in self._clips.values()})
-        return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+        content = hashlib.sha256()
+        for source in sorted({clip.source for clip in self._clips.values()}):
+            for path in [source] if source.is_file() else sorted(source.rglob("*.txt")):  # YOLO has a folder of files
+                content.update(hashlib.sha256(path.read_bytes()).digest())
+        return content.hexdigest()
 
     def clip(self, name: str) -> Clip:
         """See `TrainingSet`."""
