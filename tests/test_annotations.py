@@ -262,3 +262,21 @@ def test_label_studio_says_what_is_wrong(tmp_path):
     put(path, json.dumps([studio_task([[studio_value(boxes()[0, 0]) | {"frame": 99}]])]))
     with pytest.raises(DataError, match="frame 98"):
         Folder(tmp_path).clip("clip")
+
+
+def test_mot_pictures_that_are_counted_from_0(tmp_path):
+    write_pictures(tmp_path / "seq/img1", "{:06d}.jpg", first=0)
+    put(
+        tmp_path / "seq/gt/gt.txt", "".join(line for line in mot_lines(1).splitlines(True) if not line.startswith(f"{LENGTH},"))
+    )
+    found = Folder(tmp_path).clip("seq").targets[0]
+    assert found.positions.tolist() == list(range(LENGTH - 1))
+    np.testing.assert_allclose(found.boxes, boxes()[0][: LENGTH - 1], atol=0.0011)
+
+
+@pytest.mark.parametrize("sequence", [[5], {"frame": 1}, [{"frame": math.nan, "x": 1, "y": 1, "width": 1, "height": 1}]])
+def test_label_studio_sequences_that_are_none(tmp_path, sequence):
+    write_video(tmp_path / "clip.mp4")
+    put(tmp_path / "a.json", json.dumps([studio_task([sequence])]))
+    with pytest.raises(DataError, match="region0"):
+        Folder(tmp_path).clip("clip")

@@ -189,3 +189,19 @@ def test_frame_without_a_picture_is_refused(tmp_path):
     put(tmp_path / "annotations.xml", document(track("0", box(LENGTH, (1, 2, 3, 4)))))
     with pytest.raises(DataError, match=f"no picture has the number of frame {LENGTH}"):
         Folder(tmp_path).clip(tmp_path.name)
+
+
+def test_pictures_of_a_video_export_that_are_counted_from_1(tmp_path):
+    """The numbers in CVAT's file count frames, not the names of the pictures that were uploaded."""
+    write_pictures(tmp_path / "images", "{:06d}.jpg", first=1)
+    shapes = "".join(box(n, b) for n, b in enumerate(boxes()[0]) if n >= 2)
+    put(tmp_path / "annotations.xml", document(track("0", shapes), head=meta(source=None)))
+    (found,) = Folder(tmp_path).names
+    assert target(Folder(tmp_path).clip(found), "0").positions.tolist() == list(range(2, LENGTH))
+
+
+def test_a_frame_number_that_no_video_has(tmp_path):
+    write_video(tmp_path / "clip.mp4")
+    put(tmp_path / "annotations.xml", document(track("0", box(0, (1, 2, 30, 40)) + box(10**12, (1, 2, 30, 40)))))
+    with pytest.raises(DataError, match="frame 1000000000000, which no video has"):
+        Folder(tmp_path).clip("clip")

@@ -20,7 +20,7 @@ from small_sets import SmallSet, add_clip, small_set, walk
 from siamtrack.datasets import crop_database, crop_records, crop_writing
 from siamtrack.datasets.crop_manifest import Storing
 from siamtrack.datasets.crop_records import BLOCK, blocks_of, croppable
-from siamtrack.datasets.crop_store import DATABASE, MANIFEST, StoredCrops, close_readers
+from siamtrack.datasets.crop_store import DATABASE, MANIFEST, StoredCrops, close_readers, read_manifest
 from siamtrack.datasets.crop_writing import write_crops
 from siamtrack.datasets.crops import Crop, CropSettings, CropsOfFrames
 from siamtrack.errors import DataError, MissingExtraError, OutputError, SettingsError
@@ -277,7 +277,7 @@ def test_other_settings_are_refused(made: SmallSet, whole: Path, storing: Storin
 
 def test_other_clips_and_other_folders_are_refused(made: SmallSet, whole: Path, tmp_path: Path) -> None:
     add_clip(tmp_path / "data", "other", {"0": walk(3)})
-    with pytest.raises(OutputError, match="other clips of 'small'"):
+    with pytest.raises(OutputError, match="other clips or annotations of 'small'"):
         write_crops(SmallSet(tmp_path / "data"), whole, SMALL)
     with pytest.raises(OutputError, match=r"holds something else \(other, ...\)"):
         write_crops(made, tmp_path / "data", SMALL)
@@ -365,8 +365,47 @@ def test_stops_when_more_than_a_hundredth_cannot_be_read(tmp_path: Path) -> None
     made = SmallSet(tmp_path / "data")
     assert write_crops(made, tmp_path / "ten", SMALL).unreadable == 10  # few in number
     broken[10].write_bytes(b"")
-    with pytest.raises(DataError, match=r"11 of \d+ frames cannot be read.*siamtrack data check"):
+    with pytest.raises(DataError, match=r"11 of \d+ frames or annotations cannot be read.*siamtrack data check"):
         write_crops(made, tmp_path / "eleven", SMALL)
+
+
+def test_a_broken_annotation_is_left_out_and_tried_again(tmp_path: Path) -> None:
+    made = small_set(tmp_path / "data")
+    boxes = tmp_path / "data" / "b" / "boxes.json"
+    good = boxes.read_text()
+    boxes.write_text("{torn")
+    tally = write_crops(made, tmp_path / "out", SMALL)
+    assert (tally.crops, tally.unreadable) == (CROPS - 8, 1)
+    (listed,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["unreadable"]
+    assert listed["clip"] == "b"
+    assert "is no JSON" in listed["reason"]
+    assert StoredCrops(tmp_path / "out").targets("b") == ()
+    boxes.write_text(good)
+    assert write_crops(made, tmp_path / "out", SMALL).cut == 8
+    assert content(tmp_path / "out") == content_of_a_fresh_run(made, tmp_path / "fresh")
+
+
+def content_of_a_fresh_run(made: SmallSet, out: Path) -> dict[bytes, bytes]:
+    write_crops(made, out, SMALL)
+    return content(out)
+
+
+def test_what_was_cut_beside_an_unreadable_frame_is_not_cut_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamtrack.datasets.crop_records.BLOCK", 2)
+    folder = add_clip(tmp_path / "data", "a", {"0": walk(8)})
+    (folder / "005.png").write_bytes(b"")
+    made = SmallSet(tmp_path / "data")
+    assert write_crops(made, tmp_path / "out", SMALL).cut == 7
+    assert write_crops(made, tmp_path / "out", SMALL).cut == 1  # the other one of the block with the unreadable frame
+    assert read_manifest(tmp_path / "out")["total"] == 7
+
+
+def test_corrected_annotations_make_other_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = small_set(tmp_path / "data")
+    write_crops(made, tmp_path / "out", SMALL)
+    monkeypatch.setattr(SmallSet, "fingerprint", lambda _: "corrected")
+    with pytest.raises(OutputError, match="other clips or annotations"):
+        write_crops(made, tmp_path / "out", SMALL)
 
 
 def test_damage_is_found(made: SmallSet, whole: Path, tmp_path: Path) -> None:

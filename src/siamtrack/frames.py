@@ -60,6 +60,7 @@ class FrameReader(ABC):
         fps: nominal frames per second, None where unknown.
         size: (width, height) in pixels of the first frame delivered. Later frames may differ.
         live: True for cameras and streams without an end: they cannot be rewound and do not wait.
+        damaged: True once something before the frame delivered last could not be decoded, so that indices may lag behind.
     """
 
     name: str
@@ -67,6 +68,7 @@ class FrameReader(ABC):
     fps: float | None = None
     size: tuple[int, int] | None = None
     live: bool = False
+    damaged: bool = False
 
     _first: Frame | None = None  # decoded when the source was opened, and not delivered yet
     _running: Generator[Frame, None, None] | None = None
@@ -208,7 +210,7 @@ class _Pictures(FrameReader):
     def _frames(self) -> Generator[Frame, None, None]:
         for read_before, (index, path) in enumerate(self._numbered):
             try:
-                image = _load(path)
+                image = load_picture(path)
             except (OSError, ImageError, cv2.error) as error:
                 raise TruncatedError(
                     f"The picture '{path}' (frame {index}) cannot be read: {error} {read_before} frames were read before it. "
@@ -224,7 +226,13 @@ def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(piece), "") if piece.isdecimal() else (0, piece.casefold()) for piece in pieces], str(path)
 
 
-def _load(path: Path) -> Image:
+def load_picture(path: Path) -> Image:
+    """A picture file, turned as its EXIF asks.
+
+    Raises:
+        OSError: it cannot be read.
+        ImageError: it cannot be decoded.
+    """
     data = np.fromfile(path, np.uint8)  # not cv2.imread, which cannot open every name on Windows
     # Not IMREAD_UNCHANGED, which ignores the orientation that a JPEG asks for. Alpha is dropped either way.
     picture = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH) if len(data) else None
@@ -299,6 +307,7 @@ class _Video(FrameReader):
 
     def _forward(self, stream: Stream) -> Iterator[Frame]:
         for index, picture in enumerate(stream.pictures()):
+            self.damaged = stream.damaged
             if index >= self._start:
                 yield _frame(stream, index, picture)
         self._check_length(stream)

@@ -184,6 +184,11 @@ class Stream:
         seconds = (self._span[-1] - (self._zero or 0)) * (self.stream.time_base or 0) if self._span else 0
         self._damage.append(f"{what} near frame {self.decoded}, {float(max(seconds, 0)):.2f} s")
 
+    @property
+    def damaged(self) -> bool:
+        """Whether something could not be decoded so far."""
+        return bool(self._damage)
+
     def check_damage(self) -> None:
         """Raises TruncatedError if anything so far could not be decoded."""
         if self._damage:

@@ -153,7 +153,8 @@ def _print_totals(name: str, totals: Totals, out: Path) -> None:
     if totals.faults > len(totals.listed):
         console.print(f"... and {totals.faults - len(totals.listed)} more in {out / 'findings.csv'}")
     verdict = "No fault was found." if not totals.faults else f"{totals.faults} faults."
-    console.print(f"{verdict} Look at {out / 'crops.png'}; lists are in {out}.")
+    look = f" Look at {out / 'crops.png'};" if (out / "crops.png").is_file() else ""
+    console.print(f"{verdict}{look} lists are in {out}.")
 
 
 def _table(*columns: str) -> Table:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.datasets.clips import Target
-from siamtrack.datasets.crop_records import croppable
+from siamtrack.datasets.crops import croppable
 
 REPEATED = 25  # annotated frames in a row with exactly the same box: an annotation that was left standing, or a still object
 BINS = 8  # of the distribution of target sizes, per doubling

@@ -22,9 +22,8 @@ from siamtrack.box import Box
 from siamtrack.crop import context_side
 from siamtrack.datasets.check import DAMAGED, UNREADABLE, UNREADABLE_ANNOTATION, ClipReport, Finding, examine
 from siamtrack.datasets.clips import Frames, PictureFiles, Target, TrainingSet
-from siamtrack.datasets.crop_records import croppable
 from siamtrack.datasets.crop_store import StoredCrops
-from siamtrack.datasets.crops import CropSettings, cut_crop
+from siamtrack.datasets.crops import CropSettings, croppable, cut_crop
 from siamtrack.datasets.processes import in_processes, part_of
 from siamtrack.draw import draw_boxes, save_image
 from siamtrack.errors import DataError, OutputError
@@ -92,7 +91,8 @@ def run_check(
     names = list(source.names)
     clips = hashlib.sha256("\n".join(names).encode()).hexdigest()
     of = "crops" if isinstance(source, StoredCrops) else "frames"
-    done = _begin(out, {"data_set": source.name, "of": of, "at_most": frames, "clips_sha256": clips})
+    same = source.digest() if isinstance(source, StoredCrops) else f"{source.root.resolve()} {source.fingerprint()}"
+    done = _begin(out, {"data_set": source.name, "of": of, "at_most": frames, "clips_sha256": clips, "source": same})
     chosen = {int(number) for number in np.linspace(0, len(names) - 1, min(SHOWN, len(names)))}
     per_clip = math.ceil(SHOWN / max(len(names), 1))
     rest = [(name, per_clip * (number in chosen), number) for number, name in enumerate(names)][done:]

@@ -71,6 +71,8 @@ def summarise(out: Path) -> Totals:
             tiles += [(caption, sample_path(out, number, k)) for k, caption in enumerate(report.samples)]
     totals.frame_sizes, totals.findings = dict(frame_sizes.most_common()), dict(findings.most_common())
     totals.median = _median(sides)
+    if totals.median is not None and totals.smallest is not None and totals.largest is not None:
+        totals.median = min(max(totals.median, totals.smallest), totals.largest)  # the bins are 5 % wide
     (out / SHEET).unlink(missing_ok=True)
     if tiles:
         save_image(out / SHEET, contact_sheet([(text, read_picture(path)) for text, path in tiles], width=_SHEET_WIDTH))

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.errors import DataError, TruncatedError
-from siamtrack.frames import read
-from siamtrack.image import Image, as_image
+from siamtrack.errors import DataError, ImageError, TruncatedError
+from siamtrack.frames import load_picture, read
+from siamtrack.image import Image
 
 
 class Frames(Protocol):
@@ -96,6 +96,9 @@ class VideoFile:
             with read(self.path) as frames:
                 for frame in frames:
                     if given == len(wanted):
+                        break
+                    if frames.damaged:  # frames after the damage are counted too low: they are not the annotated ones
+                        reason = "the video is damaged at or before it."
                         break
                     while given < len(wanted) and frame.index == wanted[given]:
                         yield frame.image
@@ -190,16 +193,14 @@ class TrainingSet(ABC):
 
 
 def read_picture(path: Path) -> Image:
-    """A picture file as RGB, turned as its EXIF asks; alpha is dropped.
+    """A picture file as RGB, turned as its EXIF asks; alpha is dropped. Damage that the decoder conceals is not noticed.
 
     Raises:
         DataError: it is missing or cannot be decoded.
     """
     try:
-        data = np.fromfile(path, np.uint8)  # not cv2.imread, which cannot open every name on Windows
+        return load_picture(path)
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror}.") from None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if picture is None:
-        raise DataError(f"'{path}' cannot be decoded as an image ({len(data)} bytes).")
-    return as_image(np.ascontiguousarray(picture[:, :, ::-1]))
+    except (ImageError, cv2.error) as error:
+        raise DataError(f"'{path}' cannot be decoded as an image: {error}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +38,6 @@ class Database:
         with self._environment.begin() as transaction:
             value: bytes | None = transaction.get(key)
         return value
-
-    def items(self, beginning: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """What was written under keys with this beginning."""
-        with self._environment.begin() as transaction, transaction.cursor() as cursor:
-            if cursor.set_range(beginning):
-                for key, value in cursor:
-                    if not key.startswith(beginning):
-                        break
-                    yield key, value
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Notes a change; None removes the key."""

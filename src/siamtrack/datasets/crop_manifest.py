@@ -21,7 +21,7 @@ from siamtrack.errors import OutputError
 from siamtrack.output_paths import check_folder
 from siamtrack.settings import check_limits
 
-_SAME = ("data_set", "clips_sha256", "crops", "jpeg", "every")  # in every run of one store
+_SAME = ("data_set", "clips_sha256", "annotations", "crops", "jpeg", "every", "opencv")  # in every run of one store
 _PART = f".{MANIFEST}.part"
 
 
@@ -49,6 +49,7 @@ def new_manifest(training_set: TrainingSet, storing: Storing) -> dict[str, Any]:
         "data_set": training_set.name,
         "source": str(training_set.root),
         "clips_sha256": hashlib.sha256("\n".join(training_set.names).encode()).hexdigest(),
+        "annotations": training_set.fingerprint(),
         **asdict(storing),
         "siamtrack": version("siamtrack"),  # not from the package itself, which lies above
         "opencv": cv2.__version__,
@@ -113,8 +114,9 @@ def _check_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> Non
     different = [name for name in before if before[name] != now[name] and name != "crops"]
     if not different:
         return
-    pairs = [f"{name} {_text(before[name])}, not {_text(now[name])}" for name in different if name != "clips_sha256"]
-    what = "; ".join(pairs) or f"other clips of '{found['data_set']}' than '{wanted['source']}' has now"
+    unnamed = ("clips_sha256", "annotations")
+    pairs = [f"{name} {_text(before[name])}, not {_text(now[name])}" for name in different if name not in unnamed]
+    what = "; ".join(pairs) or f"other clips or annotations of '{found['data_set']}' than '{wanted['source']}' has now"
     raise OutputError(f"'{out}' holds other crops: {what}. Give another folder, or go on with: {command(out, found)}")
 
 

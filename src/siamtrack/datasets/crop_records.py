@@ -19,14 +19,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from siamtrack.box import Box
 from siamtrack.datasets.clips import Target
-from siamtrack.datasets.crops import Crop
+from siamtrack.datasets.crops import Crop, croppable
 
 BLOCK = 64  # crops that are cut, hashed and written together, unless one frame alone has more; part of the format
-LARGEST = 1e6  # pixels; a coordinate beyond this is a mistake in the annotation
 _FILL = struct.Struct("<3d")
 
 
@@ -50,11 +48,6 @@ class Index(NamedTuple):
     frames: int  # that have a box
     blocks: tuple[tuple[int, str], ...]  # number of crops and SHA-256 of each block
     unreadable: dict[int, str]  # reason by position
-
-
-def croppable(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which boxes (K, 4) a crop can be cut around: present, with an area, and no absurd numbers. Shape (K,)."""
-    return np.asarray((np.abs(boxes) <= LARGEST).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
 
 
 def blocks_of(targets: Iterable[Target]) -> list[Block]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from siamtrack.datasets.clips import Clip, Frames, TrainingSet, VideoFile
+from siamtrack.datasets.clips import Clip, Frames, PictureFiles, TrainingSet, VideoFile
 from siamtrack.datasets.crop_database import Database
 from siamtrack.datasets.crop_manifest import Storing, finished, new_manifest, open_place, write_manifest
 from siamtrack.datasets.crop_records import (
@@ -34,7 +34,7 @@ from siamtrack.datasets.crop_records import (
     read_index,
 )
 from siamtrack.datasets.crop_store import DATABASE, close_readers, import_lmdb
-from siamtrack.datasets.crops import Crop, CropSettings, cut_crop
+from siamtrack.datasets.crops import Crop, CropSettings, cut_crop, size_of
 from siamtrack.datasets.processes import in_processes, part_of
 from siamtrack.errors import DataError
 from siamtrack.image import Image
@@ -101,7 +101,7 @@ def write_crops(
 
     Raises:
         OutputError: the folder cannot be written, or holds something else. What was written before stays.
-        DataError: an annotation cannot be read, or more than 1 % of the frames (and more than 10).
+        DataError: more than 1 % of the frames and annotations cannot be read (and more than 10).
         MissingExtraError: the package lmdb is not installed.
     """
     import_lmdb("Storing crops")
@@ -113,7 +113,12 @@ def write_crops(
         if complete and not writing.missing:
             return writing.tally
         write_manifest(out, manifest)
-        writing.run(workers, watch)
+        try:
+            writing.run(workers, watch)
+        except Exception:
+            if complete:  # what could not be read before cannot be read now: the others are as they were
+                write_manifest(out, finished(manifest, database, training_set.names))
+            raise
         write_manifest(out, finished(manifest, database, training_set.names))
         return writing.tally
 
@@ -155,9 +160,6 @@ class _Writing:
                 self.tally.frames += index.frames
 
     def run(self, workers: int, watch: Callable[[Tally], None]) -> None:
-        for number in self.missing:  # a clip that has frames that could not be read is begun again
-            self._database.put(clip_key(number), None)
-        self._database.flush()
         with closing(in_processes(self._calls(), workers)) as results:
             for (state, block), encoded in results:
                 if block < len(state.blocks):
@@ -172,11 +174,18 @@ class _Writing:
 
     def _calls(self) -> Iterator[_Call]:
         for number in self.missing:
-            clip = thinned(self._set.clip(self._names[number]), self._storing.every)
+            unreadable: dict[int, str] = {}
+            try:
+                clip = thinned(self._set.clip(self._names[number]), self._storing.every)
+            except DataError as error:
+                clip = Clip(name=self._names[number], frames=PictureFiles(()), targets=())
+                unreadable = {0: str(error)}
+                self.tally.unreadable += 1
+                self._check_readable(str(error))
             blocks = blocks_of(clip.targets)
             known = ((block, self._database.get(block_key(number, block))) for block in range(len(blocks)))
             done = {block: (json.loads(record)[0], json.loads(record)[1]) for block, record in known if record}
-            state = _OpenClip(number=number, clip=clip, blocks=blocks, done=done, unreadable={})
+            state = _OpenClip(number=number, clip=clip, blocks=blocks, done=done, unreadable=unreadable)
             self.tally.crops += sum(count for count, _ in done.values())
             self.tally.frames += sum(len(blocks[block]) for block in done)
             missing = [block for block in range(len(blocks)) if block not in done]
@@ -196,25 +205,25 @@ class _Writing:
         self.tally.crops += len(encoded.values)
         self.tally.frames += len(state.blocks[block])
         self.tally.unreadable += len(encoded.unreadable)
-        self._check_readable(encoded)
+        if encoded.unreadable:
+            self._check_readable(list(encoded.unreadable.values())[-1])
 
     def _finish(self, state: _OpenClip) -> None:
         blocks = tuple(state.done[block] for block in range(len(state.blocks)))
         frames = sum(map(len, state.blocks))
         index = Index(state.clip.targets, _size_of(state.clip), frames, blocks, state.unreadable)
         self._database.put(clip_key(state.number), index_record(index))
-        for block in range(len(blocks)):
+        for block in range(len(blocks) if not state.unreadable else 0):  # else they spare the next run what is done
             self._database.put(block_key(state.number, block), None)
         self.tally.clips += 1
 
-    def _check_readable(self, encoded: _EncodedBlock) -> None:
+    def _check_readable(self, reason: str) -> None:
         tally = self.tally
         expected = tally.frames * tally.of_clips / max(tally.clips, 1)  # frames in all, as far as is known
-        if encoded.unreadable and tally.unreadable > max(_FEW_UNREADABLE, _MOST_UNREADABLE * expected):
+        if tally.unreadable > max(_FEW_UNREADABLE, _MOST_UNREADABLE * expected):
             raise DataError(
-                f"{tally.unreadable} of {tally.frames} frames cannot be read, the last one: "
-                f"{list(encoded.unreadable.values())[-1]} Is the data set complete? Find all of them with: "
-                f"siamtrack data check {self._set.root}"
+                f"{tally.unreadable} of {tally.frames} frames or annotations cannot be read, the last one: {reason} Is the set "
+                f"complete? Find all of them with: siamtrack data check {self._set.root}"
             )
 
 
@@ -253,11 +262,8 @@ def _encoded(cut: _CutBlock, jpeg: int | None) -> _EncodedBlock:
 
 
 def _size_of(clip: Clip) -> tuple[int, int] | None:
-    """(width, height) of the frames; None where neither the annotation nor the first frame says it."""
-    if clip.size is not None:
-        return clip.size
+    """(width, height) of the frames; None where neither the annotation nor a frame says it."""
     try:
-        height, width = clip.frames.read(0).shape[:2]
+        return size_of(clip)
     except DataError:
         return None
-    return width, height

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from siamtrack.box import Box
 from siamtrack.crop import Fill, context_side, cut, mean_colour
 from siamtrack.datasets.clips import Clip, Target, TrainingSet
@@ -20,7 +23,9 @@ from siamtrack.errors import DataError
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
 
-CLIPS_IN_MEMORY = 2000  # annotations that a loading process keeps
+LARGEST = 1e6  # pixels; a coordinate beyond this is a mistake in the annotation
+_SIZE_TRIES = 5  # annotated frames that are tried for the size of a clip
+CLIPS_IN_MEMORY = 500  # annotations that a loading process keeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +111,33 @@ def cut_crop(frame: Image, box: Box, settings: CropSettings) -> Crop:
     return Crop(cut(frame, box.center, side, settings.size, fill), fill)
 
 
+def croppable(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which boxes (K, 4) a crop can be cut around: present, with an area, and no absurd numbers. Shape (K,)."""
+    return np.asarray((np.abs(boxes) <= LARGEST).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
+
+
+def size_of(clip: Clip) -> tuple[int, int]:
+    """(width, height) of a clip's frames: as annotated, or those of the first annotated frame that can be read.
+
+    Raises:
+        DataError: none of the first few can.
+    """
+    if clip.size is not None:
+        return clip.size
+    if not len(clip.frames):
+        raise DataError(f"The clip '{clip.name}' has no frames.")
+    annotated = sorted({int(position) for target in clip.targets for position in target.positions[:_SIZE_TRIES]})
+    for number, position in enumerate(positions := (annotated[:_SIZE_TRIES] or [0])):
+        try:
+            height, width = clip.frames.read(position).shape[:2]
+        except DataError:
+            if number == len(positions) - 1:
+                raise
+        else:
+            return width, height
+    raise AssertionError
+
+
 class CropsOfFrames:
     """Crops cut from the frames of a training set whenever they are asked for."""
 
@@ -128,8 +160,7 @@ class CropsOfFrames:
         """See `Crops`."""
         found = self._clip(clip)
         if found.size is None:
-            height, width = found.frames.read(0).shape[:2]
-            found = self._clips[clip] = replace(found, size=(width, height))
+            found = self._clips[clip] = replace(found, size=size_of(found))
         assert found.size is not None
         return found.size
 
@@ -137,7 +168,7 @@ class CropsOfFrames:
         """See `Crops`."""
         found = self._clip(clip)
         box = found.targets[target].box(index)
-        if box.absent or min(box.w, box.h) <= 0:
+        if not croppable(np.array([box])).all():
             raise DataError(f"Target '{found.targets[target].name}' of '{clip}' has no box in row {index}: {tuple(box)}.")
         frame = found.frames.read(int(found.targets[target].positions[index]))
         return cut_crop(frame, box, self.settings)

@@ -7,14 +7,15 @@
 
 Corners are continuous (a box drawn over one pixel has xbr - xtl = 1), so w = xbr - xtl, without + 1. Of a shape that is no
 upright box, the upright box around it is taken. Frames are numbered from 0. The video is the one that <source> names; pictures
-are looked for in images/ beside the file, by the numbers in their names (frame_000000.PNG), else in natural order.
+are looked for in images/ beside the file: by the numbers in their names where these are CVAT's (frame_000000.PNG), else in
+natural order.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from siamtrack.box import ABSENT, Box
@@ -95,11 +96,19 @@ def _pictures_beside(path: Path, media: Media) -> Path | None:
     return below[0] if len(below) == 1 else None  # images/default/ and the like
 
 
+@lru_cache(maxsize=2)
+def _document(path: Path, changed_ns: int, size: int) -> Element:
+    """The content of the file as it was then: an export of a whole project is read once, not once a clip."""
+    return read_xml(path)
+
+
 def _load_video(path: Path, task_id: str | None, video: Path, frames: PictureFiles | None, name: str) -> Clip:
-    document = read_xml(path)
+    stat = path.stat()
+    document = _document(path, stat.st_mtime_ns, stat.st_size)
     task = next(task for task in _tasks(document) if task_id in (None, task.value("id")))
     tracks = [track for track in document.all("track") if task_id in (None, track.attributes.get("task_id"))]
-    numbers = positions_by_number(frames) if frames is not None else {}
+    exported = frames is not None and all(re.fullmatch(r"frame_\d+", picture.stem) for picture in frames.paths)
+    numbers = positions_by_number(frames) if frames is not None and exported else {}  # other names: frames are counted from 0
     targets = [_target(track, i, numbers) for i, track in enumerate(tracks) if track.all(*_SHAPES)]
     if frames is not None:
         return checked_clip(name, frames, targets, path, _size(task))

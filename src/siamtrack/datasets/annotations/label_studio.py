@@ -12,6 +12,7 @@ marked as ground truth counts, else the first that was not cancelled; prediction
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -115,6 +116,8 @@ def _target(result: dict[str, Any], index: int, footage: VideoFile, size: tuple[
     where = f"{path}, region {result.get('id', index)}"
     stretch = _stretch(value.get("framesCount"), len(footage))
     keys: dict[int, Key] = {}  # where frames are closer than in the video, the later key counts
+    if not isinstance(value["sequence"], list) or not value["sequence"]:
+        raise DataError(f"{where}: its sequence is {value['sequence']!r}; expected a list of key frames.")
     for entry in sorted(value["sequence"], key=lambda entry: _number(entry, "frame", where)):
         position = round((_number(entry, "frame", where) - 1) * stretch)
         shown_after = entry.get("enabled", True) is not False
@@ -138,7 +141,12 @@ def _box(value: dict[str, Any], size: tuple[int, int], where: str) -> Box:
 
 
 def _number(values: dict[str, Any], key: str, where: str) -> float:
+    if not isinstance(values, dict):
+        raise DataError(f"{where}: a key frame is {values!r}; expected a table with frame, x, y, width and height.")
     try:
-        return float(values[key])
+        number = float(values[key])
     except (KeyError, TypeError, ValueError):
-        raise DataError(f"{where}: {key} is {values.get(key)!r}; expected a number.") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{where}: {key} is {values.get(key)!r}; expected a number.")
+    return number

@@ -84,6 +84,8 @@ def _size(information: dict[str, str], path: Path) -> tuple[int, int] | None:
 
 def _load(path: Path, frames: PictureFiles | None, video: Path | None, size: tuple[int, int] | None, name: str) -> Clip:
     numbers = positions_by_number(frames) if frames is not None else {}
+    if 0 in numbers:  # pictures that are counted from 0, though frames are counted from 1
+        numbers = {}
     targets = _read(path, numbers).targets()
     if frames is not None:
         return checked_clip(name, frames, targets, path, size)

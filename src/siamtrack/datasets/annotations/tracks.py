@@ -14,6 +14,8 @@ from siamtrack.box import ABSENT, Box
 from siamtrack.datasets.clips import Clip, Frames, Target
 from siamtrack.errors import DataError
 
+_LAST_FRAME = 10**7  # four days at 25 frames a second
+
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
@@ -41,6 +43,8 @@ class Track:
         """
         if position in self._rows:
             raise DataError(f"{where}: target '{self.name}' has a second box in frame {position} (counted from 0).")
+        if position > _LAST_FRAME:
+            raise DataError(f"{where}: target '{self.name}' has a box in frame {position}, which no video has.")
         if position < 0:
             raise DataError(f"{where}: target '{self.name}' has a box before the first frame.")
         if any(math.isinf(v) for v in box) or (box.absent and not all(math.isnan(v) for v in box)):
