@@ -80,9 +80,10 @@ def test_training_that_cannot_begin(tmp_path: Path) -> None:
     refused(["train", "bad.toml", *rest], INPUT, "'epoch'", "Did you mean 'epochs'", folder=tmp_path)
     refused(["train", "worse.toml", *rest], INPUT, "no valid TOML", folder=tmp_path)
     refused(["train", "good.toml", *rest], INPUT, "No still images", folder=tmp_path)
-    refused(["train", "good.toml", *rest, "--set", "epochs=x"], INPUT, "'epochs'", "expected int", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--set", "epochs=x"], INPUT, "'epochs'", "expected a whole number", folder=tmp_path)
     refused(["train", "good.toml", *rest, "--teacher", "none.pth"], MODEL, "none.pth", folder=tmp_path)
     refused(["train", "good.toml", *rest, "--from", "none.pth"], MODEL, "none.pth", folder=tmp_path)
+    refused(["train", "good.toml", *rest, "--from", "siamcf"], MODEL, "Did you mean 'siamfc'", folder=tmp_path)
     refused(["train", "good.toml", *rest, "--from", "siamfc"], INPUT, "--set batch_norm=frozen", folder=tmp_path)
     for place, words in (("empty", "NAME=PATH"), ("got10=empty", "'got10k'"), ("got10k=none", "does not exist")):
         refused(["train", "good.toml", "--out", "run", "--data", place], INPUT, words, folder=tmp_path)

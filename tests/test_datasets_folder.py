@@ -109,3 +109,8 @@ def test_names_open_no_video_and_no_more_than_the_head_of_a_file(tmp_path):
         put(tmp_path / f"{i}.mp4", "no video")
         put(tmp_path / f"{i}.xml", document(drawn_tracks(), head=meta(f"{i}.mp4")).replace("</annotations>", "not closed"))
     assert len(Folder(tmp_path).names) == 200
+
+
+def test_an_empty_folder_is_told_as_empty(tmp_path):
+    with pytest.raises(DataError, match=r"is empty; expected one of the data sets coco, davis"):
+        open_training_set(tmp_path)

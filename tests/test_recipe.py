@@ -55,7 +55,7 @@ def test_an_unknown_key_of_a_recipe_is_named() -> None:
         from_mapping(Recipe, {"batchsize": 3}, where="r.toml")
     with pytest.raises(SettingsError, match=r"'warp_shar' in 'pictures' in r\.toml\. Did you mean 'warp_share'"):
         from_mapping(Recipe, {"pictures": {"warp_shar": 0.3}}, where="r.toml")
-    with pytest.raises(SettingsError, match=r"'epochs' in r\.toml is 'x'; expected int"):
+    with pytest.raises(SettingsError, match=r"'epochs' in r\.toml is 'x'; expected a whole number"):
         from_mapping(Recipe, {"epochs": "x"}, where="r.toml")
     with pytest.raises(SettingsError, match="Did you mean 'logistic'"):
         Recipe(loss="logistik")

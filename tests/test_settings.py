@@ -46,16 +46,16 @@ def test_an_int_is_taken_for_a_float_and_becomes_one() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"rate": "1"}, r"'rate' in x.toml is '1'; expected float"),
-        ({"rate": True}, r"'rate' in x.toml is True; expected float"),  # a bool is an int to Python, not to a reader
-        ({"rate": 1, "count": 3.0}, "'count' in x.toml is 3.0; expected int"),
-        ({"rate": 1, "count": True}, "expected int"),
-        ({"rate": 1, "fast": 1}, "expected bool"),
-        ({"rate": 1, "name": 5}, "expected str"),
+        ({"rate": "1"}, r"'rate' in x.toml is '1'; expected a number"),
+        ({"rate": True}, r"'rate' in x.toml is True; expected a number"),  # a bool is an int to Python, not to a reader
+        ({"rate": 1, "count": 3.0}, "'count' in x.toml is 3.0; expected a whole number"),
+        ({"rate": 1, "count": True}, "expected a whole number"),
+        ({"rate": 1, "fast": 1}, "expected true or false"),
+        ({"rate": 1, "name": 5}, "expected text"),
         ({"rate": 1, "sizes": 5}, "'sizes' in x.toml is 5"),
-        ({"rate": 1, "sizes": [1, "2"]}, "'sizes' in x.toml is '2'; expected int"),
-        ({"rate": 1, "limit": "none"}, "expected int or NoneType"),
-        ({"rate": 1, "hashes": {"file": 3}}, r"'hashes' in x.toml.file is 3; expected str"),
+        ({"rate": 1, "sizes": [1, "2"]}, "'sizes' in x.toml is '2'; expected a whole number"),
+        ({"rate": 1, "limit": "none"}, "expected a whole number or none"),
+        ({"rate": 1, "hashes": {"file": 3}}, r"'hashes' in x.toml.file is 3; expected text"),
         ({"rate": 1, "inner": 3}, "'inner' in x.toml is 3; expected Inner"),
         ({"rate": 1, "inner": {"width": "wide"}}, "'width' in 'inner' in x.toml is 'wide'"),
         ({"rate": 1, "inner": {"widht": 1.0}}, "Unknown setting 'widht' in 'inner' in x.toml. Did you mean 'width'?"),
@@ -105,9 +105,9 @@ def test_overrides(texts: list[str], expected: Outer) -> None:
         ("rate.width=3", "Unknown setting 'rate.width'"),  # inside a number there are no settings
         ("inner=3", "expected Inner"),
         ("inner.width=0", "must be above 0"),
-        ("count=many", "'many'; expected int"),
-        ("rate=", "''; expected float"),
-        ("fast=yes", "'yes'; expected bool"),
+        ("count=many", "'many'; expected a whole number"),
+        ("rate=", "''; expected a number"),
+        ("fast=yes", "'yes'; expected true or false"),
     ],
 )
 def test_overrides_that_are_refused(text: str, says: str) -> None:

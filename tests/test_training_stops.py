@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import load_file
 from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, rows, same, stop_after
 
-from siamtrack.errors import DataError, TrainingError
+from siamtrack.errors import DataError, OutputError, TrainingError
 from siamtrack.layers.losses import LOSSES, balanced_logistic_loss
 from siamtrack.synthetic.material import find_material
 from siamtrack.training import loop
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, last_checkpoint, load_checkpoint, save_checkpoint, save_weights
 from siamtrack.training.data import batches, shares
 from siamtrack.training.loop import train
+from siamtrack.training.origin import begin_or_go_on, origin_of
 from siamtrack.training.sources import TrainingData, open_data
 
 STATE = {"recipe": {}, "step": 1, "network": {}, "optimizer": {}}
@@ -166,6 +167,12 @@ def test_a_folder_with_files_of_something_else_is_refused(tmp_path: Path, data: 
         train(RECIPE, data, tmp_path, workers=0)
     assert (tmp_path / "recipe.toml").read_text().startswith("# mine")
     (tmp_path / "recipe.toml").unlink()
+    (tmp_path / "log.csv").write_text("1,2\n3,4\n")
+    with pytest.raises(OutputError, match=r"holds something else \(log\.csv\)"):
+        train(RECIPE, data, tmp_path, workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+    (tmp_path / "log.csv").unlink()
+    begin_or_go_on(tmp_path, origin_of(RECIPE, data, None, None), write=True)
     (tmp_path / "log.csv").write_text("1,2\n3,4\n")
     with pytest.raises(TrainingError, match="no log of a training run"):
         train(RECIPE, data, tmp_path, workers=0)

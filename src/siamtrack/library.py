@@ -153,6 +153,8 @@ def open_training_set(root: Path, name: str | None = None) -> TrainingSet:
         kind = _training_set(candidate)
         if kind is not None and (name or kind.recognises(root)):
             return kind(root)
+    if not any(root.iterdir()):
+        raise DataError(f"The data folder '{root}' is empty; expected one of the data sets {', '.join(names)}.")
     raise DataError(f"'{root}' is not laid out as any data set that is known: {', '.join(names)}.")
 
 

@@ -108,6 +108,9 @@ def _toml_value(text: str) -> Any:
         return text
 
 
+_KINDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
+
+
 def _typed(value: Any, expected: Any, name: str) -> Any:
     """`value` as the annotation `expected` wants it, without guessing."""
     options = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
@@ -126,5 +129,5 @@ def _typed(value: Any, expected: Any, name: str) -> Any:
             return float(value)
         if type(value) is option:
             return value
-    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    wanted = " or ".join(_KINDS.get(option, getattr(option, "__name__", str(option))) for option in options)
     raise SettingsError(f"The setting {name} is {value!r}; expected {wanted}.")

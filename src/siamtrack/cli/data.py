@@ -152,7 +152,7 @@ def _print_totals(name: str, totals: Totals, out: Path) -> None:
         console.print(f"- {where}: {finding.kind}: {finding.detail}")
     if totals.faults > len(totals.listed):
         console.print(f"... and {totals.faults - len(totals.listed)} more in {out / 'findings.csv'}")
-    verdict = "No fault was found." if not totals.faults else f"{totals.faults} faults."
+    verdict = "No fault was found." if not totals.faults else f"{totals.faults} {'fault' if totals.faults == 1 else 'faults'}."
     look = f" Look at {out / 'crops.png'};" if (out / "crops.png").is_file() else ""
     console.print(f"{verdict}{look} lists are in {out}.")
 

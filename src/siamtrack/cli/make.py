@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from siamtrack.cli import options
-from siamtrack.errors import InputError, MissingExtraError, OutputError
+from siamtrack.errors import InputError, MissingExtraError, OutputError, WeightsError, nearest
 
 if TYPE_CHECKING:
     from siamtrack.models.siamfc import SiamFC
@@ -77,7 +77,11 @@ def _checkpoint(name: str | Path | None) -> SiamFC | None:
 
     known = model_names()
     path = Path(name)
-    if not path.exists() and str(name) in known:
+    if not path.exists():
+        if str(name) not in known:
+            raise WeightsError(
+                f"There is no file or folder '{name}', and no model of that name. {nearest(str(name), list(known))}"
+            )
         path = known[str(name)].folder
     return read_checkpoint(path / WEIGHTS if path.is_dir() else path)
 

@@ -67,6 +67,7 @@ def train(
         The network that the recipe selects, in eval mode, on the CPU.
 
     Raises:
+        OutputError: the folder holds something else.
         TrainingError: the run folder belongs to another run, the loss or its gradient is not finite, more than 1 % of the
             pairs met something that cannot be read, or a file cannot be written.
         SettingsError: recipe, networks, device and processes do not go together.

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from siamtrack.errors import SettingsError, TrainingError
+from siamtrack.errors import OutputError, SettingsError, TrainingError
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 from siamtrack.settings import from_mapping, read_toml
 from siamtrack.training.checkpoint import last_checkpoint, load_checkpoint
@@ -34,7 +34,9 @@ def check_networks(recipe: Recipe, teacher: SiamFC | None, initial: SiamFC | Non
     check_teacher(teacher, recipe.teacher_weight, recipe.network)
     if initial is None:
         if recipe.batch_norm == "frozen":
-            raise SettingsError("batch_norm is 'frozen', which keeps what a run starts with; give a network to start with.")
+            raise SettingsError(
+                "batch_norm is 'frozen', which keeps what a run starts with; begin with a network, such as --from siamfc."
+            )
         return
     with torch.device("meta"):  # shapes alone
         wanted = {name: value.shape for name, value in SiamFC(recipe.network).state_dict().items()}
@@ -65,6 +67,7 @@ def begin_or_go_on(run: Path, origin: Mapping[str, Any], *, write: bool) -> dict
 
     Raises:
         TrainingError: the run began with something else, its last checkpoint is damaged, or the folder cannot be made.
+        OutputError: the folder holds something else.
     """
     path = last_checkpoint(run)
     if path is not None:
@@ -72,12 +75,20 @@ def begin_or_go_on(run: Path, origin: Mapping[str, Any], *, write: bool) -> dict
         _check_origin(run, state, origin)
         return state
     if write:
+        _check_free(run)
         try:
             run.mkdir(parents=True, exist_ok=True)
             _write_recipe(run / RUN_RECIPE, origin["recipe"])
         except OSError as error:
             raise TrainingError(f"The run's folder '{run}' cannot be written: {error.strerror}.") from None
     return None
+
+
+def _check_free(run: Path) -> None:
+    """Refuses a folder that holds something, but not a run."""
+    foreign = sorted(path.name for path in run.iterdir() if not path.name.startswith(".")) if run.is_dir() else []
+    if foreign and RUN_RECIPE not in foreign:
+        raise OutputError(f"'{run}' holds something else ({', '.join(foreign[:3])}); give a new folder for the run.")
 
 
 def trained_with(run: Path) -> tuple[SiamFCNetworkSettings, float]:
