@@ -173,16 +173,35 @@ def test_ground_truth(tmp_path, file, frames):
     lines = [",".join(f"{v:.4f}" for v in b) for b in boxes()[0]]
     put(tmp_path / "seq" / file, "\n".join(lines))
     assert_same_boxes(Folder(tmp_path).clip("seq"), ["0"], 5e-5, boxes()[:1])
-    put(tmp_path / "seq" / file, "1,2,3,4\nnan,nan,nan,nan\n0,0,0,0\n")
+    put(tmp_path / "seq" / file, "1,2,3,4\nnan,nan,nan,nan\n0,0,0,0\n" + "5,6,7,8\n" * (LENGTH - 3))
     nan = [math.nan] * 4
-    np.testing.assert_array_equal(Folder(tmp_path).clip("seq").targets[0].boxes, [[1, 2, 3, 4], nan, nan])
+    np.testing.assert_array_equal(Folder(tmp_path).clip("seq").targets[0].boxes[:4], [[1, 2, 3, 4], nan, nan, [5, 6, 7, 8]])
 
 
 @pytest.mark.parametrize(
-    ("text", "match"), [("", "is empty"), ("1,2,3\n", "line 1"), ("1,2,3,4\n" * 9, "box in frame 8 .* 8 frames")]
+    ("text", "match"),
+    [
+        ("", "is empty"),
+        ("1,2,3\n", "line 1"),
+        ("1,2,3,4\n" * 9, "box in frame 8 .* 8 frames"),
+        ("1,2,3,4\n" * 6, "6 lines for 8 frames"),
+    ],
 )
 def test_bad_ground_truth(tmp_path, text, match):
     write_pictures(tmp_path / "seq/img")
     put(tmp_path / "seq/groundtruth.txt", text)
     with pytest.raises(DataError, match=match):
         Folder(tmp_path).clip("seq")
+
+
+def test_a_table_without_a_column_is_told(tmp_path):
+    """It would be easy to overlook among other clips."""
+    write_video(tmp_path / "clip.mp4")
+    write_csv(tmp_path / "other.csv")
+    write_video(tmp_path / "other.mp4")
+    put(tmp_path / "clip.csv", "frame,x,y,w,h\n0,1,2,3,4\n")
+    put(tmp_path / "weather.csv", "day,rain\n1,2\n")
+    data = Folder(tmp_path)
+    assert data.names == ["clip", "other"]
+    with pytest.raises(DataError, match=r"clip\.csv.*target"):
+        data.clip("clip")

@@ -300,7 +300,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "- fine #3: unreadable frame: " in text
     code, text = command("crop", root, "--out", "others", "--workers", "1")
     assert code == 1
-    assert "others holds 7 crops of 1 clips; this run cut 7.\n1 frames could not be read" in text
+    assert "others holds 7 crops of 1 clips; this run cut 7.\nCould not be read: 1 frames or annotations" in text
 
 
 def test_lists_on_the_screen_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

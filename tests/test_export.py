@@ -207,7 +207,7 @@ def test_a_folder_that_holds_something_else_is_refused(run: Path, tmp_path: Path
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    (run / "checkpoint.pt").write_bytes(b"")
+    (run / "recipe.toml").write_bytes(b"")
     with pytest.raises(WeightsError, match="it is not finished"):
         export_siamfc(run, tmp_path / "model", licence="MIT", card="")
     assert not (tmp_path / "model").exists()

@@ -190,7 +190,7 @@ def test_overrides_come_last() -> None:
         ({"runtime": "onnx", "device": "cuda:1"}, SettingsError, "the device 'cuda:1'"),
         ({"overrides": ["scale=3"]}, SettingsError, "Unknown setting 'scale' in --set. Did you mean 'scales'?"),
         ({"overrides": ["scales=4"]}, SettingsError, "expected an odd number"),
-        ({"overrides": ["scales=three"]}, SettingsError, "expected int"),
+        ({"overrides": ["scales=three"]}, SettingsError, "expected a whole number"),
     ],
 )
 def test_what_is_refused(options: dict[str, Any], error: type[Exception], says: str) -> None:
@@ -258,7 +258,7 @@ def test_a_folder_without_description(copied: Path, tmp_path: Path) -> None:
         (lambda text: text.replace('"rgb"', '"bgr"'), ModelError, "'bgr'; siamtrack gives rgb"),
         (lambda text: text.replace("[hashes]", "[hashes"), ModelError, "no valid TOML"),
         (lambda text: text.replace("licence =", "license ="), ModelError, "Did you mean 'licence'"),
-        (lambda text: text.replace("format = 1", 'format = "1"'), ModelError, "expected int"),
+        (lambda text: text.replace("format = 1", 'format = "1"'), ModelError, "expected a whole number"),
         (lambda text: text.partition("[hashes]")[0], ModelError, "has no hash for 'search.onnx'"),
         (lambda text: text.replace("name = ", "nam = ", 1), ModelError, "Did you mean 'name'"),
         (lambda text: text.replace('tracker = "siamfc"', 'tracker = "siamcf"'), ModelError, "Did you mean 'siamfc'"),

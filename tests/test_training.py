@@ -24,7 +24,7 @@ from siamtrack.synthetic.material import Material
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, last_checkpoint, load_checkpoint
 from siamtrack.training.loop import train
 from siamtrack.training.sources import TrainingData
-from siamtrack.training.teacher import check_teacher, feature_loss
+from siamtrack.training.teacher import check_teacher, feature_loss, response_loss
 from siamtrack.training.validation import Validation
 
 ONE_EPOCH = replace(RECIPE, epochs=1)
@@ -180,7 +180,7 @@ def test_bfloat16_trains_with_parameters_in_float32(tmp_path: Path, data: Traini
 
 
 def test_frozen_batch_norm_stays(tmp_path: Path, data: TrainingData) -> None:
-    with pytest.raises(SettingsError, match="give a network to start with"):
+    with pytest.raises(SettingsError, match="begin with a network, such as --from siamfc"):
         train(replace(ONE_EPOCH, batch_norm="frozen"), data, tmp_path, workers=0)
     initial = SiamFC(RECIPE.network).eval()
     before = {name: value.clone() for name, value in initial.state_dict().items()}
@@ -250,8 +250,11 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, data: TrainingDa
     state = torch.get_rng_state()
     wide, right = SiamFC(replace(RECIPE.network, width=0.1)).eval(), SiamFC(RECIPE.network).eval()
     torch.set_rng_state(state)
-    check_teacher(right, 1.0, RECIPE.network)
-    check_teacher(None, 0.0, RECIPE.network)
+    check_teacher(right, replace(RECIPE, teacher_weight=1.0))
+    check_teacher(wide, replace(RECIPE, teacher_response_weight=1.0))
+    check_teacher(None, RECIPE)
+    with pytest.raises(SettingsError, match="teacher_response_weight but no teacher"):
+        check_teacher(None, replace(RECIPE, teacher_response_weight=1.0))
     assert torch.equal(torch.get_rng_state(), state)
     with pytest.raises(SettingsError, match=r"teacher has the width 0\.1 and the student 0\.05"):
         train(replace(RECIPE, teacher_weight=1.0), data, tmp_path / "run", teacher=wide, workers=0)
@@ -261,13 +264,25 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path, data: TrainingDa
 
 
 def test_the_teacher_loss_does_not_see_the_scale_of_the_features() -> None:
-    torch.manual_seed(0)
-    teacher = SiamFC(RECIPE.network).eval()
-    pixels = torch.rand(2, 3, 95, 95) * 255
-    with torch.no_grad():
-        features = teacher.embed(pixels)
-    assert float(feature_loss(7 * features, teacher, pixels)) == pytest.approx(0, abs=1e-6)
-    assert float(feature_loss(-features, teacher, pixels)) > 1
+    features = torch.randn(2, 8, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert float(feature_loss(7 * features, features)) == pytest.approx(0, abs=1e-6)
+    assert float(feature_loss(-features, features)) > 1
+
+
+def test_the_response_loss_sees_shapes_alone() -> None:
+    maps = torch.randn(3, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert float(response_loss(4 * maps - 9, maps)) == pytest.approx(0, abs=1e-6)
+    assert float(response_loss(-maps, maps)) > 1
+    assert float(response_loss(torch.ones(3, 5, 5), maps)) == pytest.approx(1, abs=0.1)  # flat: no direction, no NaN
+
+
+def test_a_wider_teacher_teaches_its_score_maps(tmp_path: Path, data: TrainingData) -> None:
+    torch.manual_seed(5)
+    wide = SiamFC(replace(RECIPE.network, width=0.1)).eval()
+    recipe = replace(ONE_EPOCH, teacher_response_weight=1.0)
+    train(ONE_EPOCH, data, tmp_path / "alone", workers=0)
+    train(recipe, data, tmp_path / "taught", teacher=wide, workers=0)
+    assert not same(parameters(tmp_path / "alone"), parameters(tmp_path / "taught"))
 
 
 # Export

@@ -18,7 +18,7 @@ from siamtrack.training import loop
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, last_checkpoint, load_checkpoint, save_checkpoint, save_weights
 from siamtrack.training.data import batches, shares
 from siamtrack.training.loop import train
-from siamtrack.training.origin import begin_or_go_on, origin_of
+from siamtrack.training.origin import alone, begin_or_go_on, origin_of
 from siamtrack.training.sources import TrainingData, open_data
 
 STATE = {"recipe": {}, "step": 1, "network": {}, "optimizer": {}}
@@ -177,6 +177,14 @@ def test_a_folder_with_files_of_something_else_is_refused(tmp_path: Path, data: 
     with pytest.raises(TrainingError, match="no log of a training run"):
         train(RECIPE, data, tmp_path, workers=0)
     assert (tmp_path / "log.csv").read_text() == "1,2\n3,4\n"
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path: Path, data: TrainingData) -> None:
+    begin_or_go_on(tmp_path / "run", origin_of(RECIPE, data, None, None), write=True)
+    with alone(tmp_path / "run"), pytest.raises(OutputError, match="Another process is training"):
+        train(RECIPE, data, tmp_path / "run", workers=0)
+    with alone(tmp_path / "run"):  # free again
+        pass
 
 
 def test_a_bad_batch_that_cannot_be_saved_does_not_hide_why(

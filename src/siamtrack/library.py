@@ -147,6 +147,8 @@ def open_training_set(root: Path, name: str | None = None) -> TrainingSet:
     names = training_set_names()
     if name is not None and name not in names:
         raise SettingsError(f"Unknown data set '{name}'. {nearest(name, names)}")
+    if root.is_file():
+        raise DataError(f"'{root}' is a file; give the folder that it lies in.")
     if not root.is_dir():
         raise DataError(f"The data folder '{root}' does not exist.")
     for candidate in [name] if name else [*(n for n in names if n != CATCH_ALL), CATCH_ALL]:
@@ -155,7 +157,10 @@ def open_training_set(root: Path, name: str | None = None) -> TrainingSet:
             return kind(root)
     if not any(root.iterdir()):
         raise DataError(f"The data folder '{root}' is empty; expected one of the data sets {', '.join(names)}.")
-    raise DataError(f"'{root}' is not laid out as any data set that is known: {', '.join(names)}.")
+    raise DataError(
+        f"'{root}' is not laid out as any data set that is known: {', '.join(names)}. Stills without annotation can be trained "
+        "from as pictures, but not checked or cut."
+    )
 
 
 def _training_set(name: str) -> type[TrainingSet] | None:

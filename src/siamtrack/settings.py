@@ -52,7 +52,9 @@ def with_overrides(settings: T, overrides: Sequence[str]) -> T:
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:
-            raise SettingsError(f"'{text}' is no setting; expected key=value, for example window_influence=0.25.")
+            raise SettingsError(
+                f"'{text}' is no setting; expected key=value, for example {next(iter(values))}={next(iter(values.values()))}."
+            )
         *outer, name = _parts(key.strip())
         inside = values
         for part in outer:

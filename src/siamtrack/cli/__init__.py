@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from siamtrack.cli import data, data_show, look, make, track
+from siamtrack.cli import data, data_show, experiment, look, make, synth, synth_world, track
 from siamtrack.errors import InputError, OutputError, SiamtrackError
 
 INTERRUPTED = 130
@@ -82,6 +82,18 @@ data_app = typer.Typer(help="Look at training data, cut it, and draw the pairs m
 for _data_command in (data.check, data.crop, data_show.show):
     data_app.command()(_explained(_data_command))
 app.add_typer(data_app, name="data")
+
+synth_app = typer.Typer(help="Draw synthetic data with exact ground truth, to train from and to test on.", no_args_is_help=True)
+for _synth_command in (synth.squares, synth.video, synth_world.world):
+    synth_app.command()(_explained(_synth_command))
+app.add_typer(synth_app, name="synth")
+
+experiment_app = typer.Typer(
+    help="Repeat published experiments, each by one command, beside the published numbers.", no_args_is_help=True
+)
+for _name, _experiment in experiment.COMMANDS.items():
+    experiment_app.command(_name)(_explained(_experiment))
+app.add_typer(experiment_app, name="experiment")
 
 
 def _version(wanted: bool) -> None:

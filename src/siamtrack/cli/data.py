@@ -100,7 +100,7 @@ def crop(
         tally = write_crops(source, out, storing, workers=workers or _cores(), watch=watch)
     console.print(f"{out} holds {tally.crops} crops of {tally.clips} clips; this run cut {tally.cut}.")
     if unreadable := read_manifest(out)["unreadable"]:
-        console.print(f"{len(unreadable)} frames could not be read (all are listed in {out / 'manifest.json'}):")
+        console.print(f"Could not be read: {len(unreadable)} frames or annotations, listed in {out / 'manifest.json'}:")
         for entry in unreadable[:10]:
             console.print(f"- {entry['reason']}")
         raise typer.Exit(IN_PART)

@@ -41,9 +41,10 @@ def train(
 ) -> None:
     """Train a network from annotated videos, images, and pictures.
 
-    NAME is a data set (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own, or 'pictures' for stills and
-    cut-outs. Ctrl-C stops it; the same command goes on from the last checkpoint. Several processes:
-    torchrun --nproc-per-node N -m siamtrack train ...
+    Recipes that come along: siamfc, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune. NAME is a data set
+    (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own, 'pictures' for stills and cut-outs, or 'world'
+    for scenes made up of them; 'world' and 'squares' alone are drawn. Ctrl-C stops it; the same command goes on from the
+    last checkpoint. Several processes: torchrun --nproc-per-node N -m siamtrack train ...
     """
     require(TO_TRAIN, "Training")
     from siamtrack.output_paths import check_folder
@@ -58,8 +59,13 @@ def train(
     check_networks(settings, **networks)  # before the data, which takes longer
     opened = open_data(parsed_places(data), settings.crops)
     if _rank() == 0:
-        console.print("\n".join(opened.describe()))
-    train(settings, opened, out, **networks, workers=workers, device=device)
+        console.print("\n".join([*opened.describe(), *_licences(start)]))
+    try:
+        train(settings, opened, out, **networks, workers=workers, device=device)
+    except KeyboardInterrupt:
+        if _rank() == 0:
+            console.print("Stopped. The same command goes on from the last checkpoint.")
+        raise
     if _rank() == 0:
         chosen = "the last step" if settings.select == "last" else "the epoch with the lowest validation loss"
         console.print(
@@ -83,7 +89,23 @@ def _checkpoint(name: str | Path | None) -> SiamFC | None:
                 f"There is no file or folder '{name}', and no model of that name. {nearest(str(name), list(known))}"
             )
         path = known[str(name)].folder
+    if path.is_dir() and not (path / WEIGHTS).is_file():
+        raise WeightsError(f"'{path}' is neither a model folder nor a finished run: it has no {WEIGHTS}.")
     return read_checkpoint(path / WEIGHTS if path.is_dir() else path)
+
+
+def _licences(start: str | None) -> list[str]:
+    """What the weights that are begun with ask of those made of them."""
+    from siamtrack.library import model_names
+    from siamtrack.model_folder import DESCRIPTION, read_model_folder
+
+    if start is None:
+        return []
+    folder = Path(start) if Path(start).exists() else model_names()[start].folder
+    if not (folder / DESCRIPTION).is_file():
+        return []
+    licence = read_model_folder(folder).description.licence
+    return [f"The weights of '{start}' are under {licence}; say so where you export: --licence {licence}."]
 
 
 def _rank() -> int:

@@ -116,8 +116,14 @@ def _check_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> Non
         return
     unnamed = ("clips_sha256", "annotations")
     pairs = [f"{name} {_text(before[name])}, not {_text(now[name])}" for name in different if name not in unnamed]
-    what = "; ".join(pairs) or f"other clips or annotations of '{found['data_set']}' than '{wanted['source']}' has now"
-    raise OutputError(f"'{out}' holds other crops: {what}. Give another folder, or go on with: {command(out, found)}")
+    if not pairs:
+        raise OutputError(
+            f"'{out}' holds crops of other clips or annotations of '{found['data_set']}' than '{wanted['source']}' has now; "
+            "give another folder, or remove this one."
+        )
+    raise OutputError(
+        f"'{out}' holds other crops: {'; '.join(pairs)}. Give another folder, or go on with: {command(out, found)}"
+    )
 
 
 def _text(value: Any) -> str:

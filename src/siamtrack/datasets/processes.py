@@ -7,9 +7,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import cv2
@@ -44,7 +45,8 @@ def in_processes(
     pending: deque[tuple[T, Future[R]]] = deque()
     try:
         for label, function, arguments in calls:
-            pending.append((label, pool.submit(function, *arguments)))
+            with _interrupts_held():
+                pending.append((label, pool.submit(function, *arguments)))
             if len(pending) > workers:
                 yield pending[0][0], pending.popleft()[1].result()
         while pending:
@@ -56,6 +58,19 @@ def in_processes(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block; a process that is started in it never sees one, not even while it imports."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def part_of(frames: Frames, positions: Sequence[int]) -> tuple[Frames, Sequence[int]]:

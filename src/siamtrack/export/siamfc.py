@@ -34,6 +34,8 @@ def export_siamfc(checkpoint: Path, folder: Path, *, licence: str, card: str, ov
         if not (checkpoint / RUN_WEIGHTS).is_file():
             raise WeightsError(
                 f"The run '{checkpoint}' has no {RUN_WEIGHTS}: it is not finished. Let 'siamtrack train' go on with it."
+                if (checkpoint / RUN_RECIPE).is_file()
+                else f"'{checkpoint}' is no folder of a run: it has neither {RUN_RECIPE} nor {RUN_WEIGHTS}."
             )
         if (checkpoint / RUN_RECIPE).is_file():
             sizes, context = trained_with(checkpoint)

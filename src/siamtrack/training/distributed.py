@@ -90,7 +90,9 @@ def joined(device: str) -> Iterator[World]:
             raise RuntimeError("It cannot train.")
         torch.empty(1, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"PyTorch cannot train on '{device}' here: {str(error).splitlines()[0]} Use cpu or auto.") from None
+        raise SettingsError(
+            f"PyTorch cannot train on '{device}' here: {str(error).splitlines()[0].rstrip('.')}. Use cpu or auto."
+        ) from None
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World(0, 1, place)
         return

@@ -22,7 +22,7 @@ from siamtrack.training.distributed import World, joined
 from siamtrack.training.journal import RUN_LOG, Journal, cut_skipped
 from siamtrack.training.learner import Learner
 from siamtrack.training.objective import Objective
-from siamtrack.training.origin import begin_or_go_on, check_networks, origin_of
+from siamtrack.training.origin import alone, begin_or_go_on, check_networks, origin_of
 from siamtrack.training.parameters import enter_epoch, set_learning_rate
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.sources import TrainingData
@@ -58,7 +58,7 @@ def train(
         recipe: what is learnt, and how.
         data: see `siamtrack.training.sources.open_data`.
         folder: of the run; made if missing.
-        teacher: a network whose features are learnt too; needs a `teacher_weight`.
+        teacher: a network whose features or score maps are learnt too; needs a `teacher_weight` or `teacher_response_weight`.
         initial: a network to begin with in place of random weights.
         workers: processes that make pairs, for each process that trains; 0: it makes them itself.
         device: "cpu", "cuda", "auto" or as PyTorch names it.
@@ -67,7 +67,7 @@ def train(
         The network that the recipe selects, in eval mode, on the CPU.
 
     Raises:
-        OutputError: the folder holds something else.
+        OutputError: the folder holds something else, or another process trains in it.
         TrainingError: the run folder belongs to another run, the loss or its gradient is not finite, more than 1 % of the
             pairs met something that cannot be read, or a file cannot be written.
         SettingsError: recipe, networks, device and processes do not go together.
@@ -76,8 +76,9 @@ def train(
     with joined(device) as world:
         run = _Run(recipe, data, folder, world, teacher, initial)
         try:
-            run.go(workers)
-            return run.finish()
+            with alone(folder) if world.first else contextlib.nullcontext():
+                run.go(workers)
+                return run.finish()
         except OSError as error:
             raise TrainingError(
                 f"'{error.filename or folder}' cannot be written: {error.strerror or error}. The last checkpoint is kept."
@@ -135,6 +136,8 @@ class _Run:
                 validation = Validation(recipe, self.data)
                 journal = stack.enter_context(Journal(self.folder, steps=recipe.steps, step=first, averages=self._averages))
                 stream = journal.timed(stream)
+                if first:
+                    journal.say(f"Goes on from step {first} of {recipe.steps}.")
                 if validation.missing:
                     journal.say(validation.missing)
             for step, batch in enumerate(stream, first):
@@ -150,6 +153,8 @@ class _Run:
                 if journal and validation:
                     journal.count(totals.loss, totals.accuracy, totals.norm, recipe.batch_size)
                     self._report(journal, validation, epoch, ended=within == recipe.steps_per_epoch - 1)
+            if journal and learner.skipped:
+                journal.say(f"{learner.skipped} times something could not be read; see '{self.folder / self._own(SKIPPED)}'.")
 
     def _gradients(self, batch: Batch) -> _Totals:
         """Gradients of the loss on the batch, averaged over all parts and processes, and clipped."""
@@ -205,8 +210,9 @@ class _Run:
         if found and self.learner.skipped > max(FEW_SKIPPED, MOST_SKIPPED * pairs):
             raise TrainingError(
                 f"{self.learner.skipped} times in {pairs} pairs something could not be read, which is more than 1 %; see "
-                f"'{self.folder / self._own(SKIPPED)}'. Repair the frames and give the same command to go on; where pictures "
-                f"or annotations must change, begin another run, --from a checkpoint in '{self.folder / CHECKPOINTS}'."
+                f"'{self.folder / self._own(SKIPPED)}', and 'siamtrack data check' for all that is wrong. Where frames can be "
+                "repaired, the same command goes on; where pictures or annotations must change, begin another run, --from the "
+                "last checkpoint if there is one."
             )
 
     def _report(self, journal: Journal, validation: Validation, epoch: int, *, ended: bool) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from siamtrack.layers.losses import LOSSES
 from siamtrack.models.siamfc import SiamFC, labels, peak_is_positive
 from siamtrack.training.recipe import Recipe
-from siamtrack.training.teacher import feature_loss
+from siamtrack.training.teacher import feature_loss, response_loss, taught
 
 
 class Outcome(NamedTuple):
@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
 
 class Objective(nn.Module):
-    """The recipe's loss of a SiamFC, and of its distance to a teacher's features where there is one."""
+    """The recipe's loss of a SiamFC, and of its distance to a teacher's features and score maps where there is one."""
 
     def __init__(self, network: SiamFC, recipe: Recipe, teacher: SiamFC | None) -> None:
         super().__init__()
@@ -30,6 +30,7 @@ class Objective(nn.Module):
         self._loss = LOSSES[recipe.loss]
         self._bfloat16 = recipe.precision == "bfloat16"
         self._teacher_weight = recipe.teacher_weight
+        self._response_weight = recipe.teacher_response_weight
         self._teacher = (teacher,)  # in a tuple: no part of this module, whose parameters learn
 
     def forward(self, templates: Tensor, searches: Tensor, offsets: Tensor) -> Outcome:
@@ -41,6 +42,10 @@ class Objective(nn.Module):
             targets = labels(offsets, responses.shape[-1])
             loss = self._loss(responses, targets)
             if teacher is not None:
-                distance = feature_loss(search, teacher, x) + feature_loss(template, teacher, z)
-                loss = loss + self._teacher_weight * distance / 2
+                lesson = taught(teacher, z, x)
+                if self._teacher_weight:
+                    distance = feature_loss(search, lesson.search) + feature_loss(template, lesson.template)
+                    loss = loss + self._teacher_weight * distance / 2
+                if self._response_weight:
+                    loss = loss + self._response_weight * response_loss(responses, lesson.responses)
         return Outcome(loss, peak_is_positive(responses, targets), responses.detach().float())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from siamtrack.errors import OutputError, SettingsError, TrainingError
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
@@ -31,7 +33,7 @@ def check_networks(recipe: Recipe, teacher: SiamFC | None, initial: SiamFC | Non
     Raises:
         SettingsError: see `check_teacher`; or the initial network has another shape, or no batch norm to train.
     """
-    check_teacher(teacher, recipe.teacher_weight, recipe.network)
+    check_teacher(teacher, recipe)
     if initial is None:
         if recipe.batch_norm == "frozen":
             raise SettingsError(
@@ -82,6 +84,20 @@ def begin_or_go_on(run: Path, origin: Mapping[str, Any], *, write: bool) -> dict
         except OSError as error:
             raise TrainingError(f"The run's folder '{run}' cannot be written: {error.strerror}.") from None
     return None
+
+
+@contextlib.contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """The run's folder for this process alone; a lock that a killed process leaves counts for nothing.
+
+    Raises:
+        OutputError: another process trains in it.
+    """
+    try:
+        with FileLock(run / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise OutputError(f"Another process is training in '{run}' now; wait for it, or give another folder.") from None
 
 
 def _check_free(run: Path) -> None:

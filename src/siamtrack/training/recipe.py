@@ -12,6 +12,7 @@ from siamtrack.layers.losses import LOSSES
 from siamtrack.models.siamfc import SiamFCNetworkSettings
 from siamtrack.settings import check_limits
 from siamtrack.synthetic.pairs import PairSettings
+from siamtrack.synthetic.world_settings import WorldSettings
 from siamtrack.training.augment import AugmentSettings
 from siamtrack.training.clip_pairs import SamplingSettings
 
@@ -38,6 +39,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "clip_norm": (0, math.inf),
     "ema_decay": (0, 0.999999),
     "teacher_weight": (0, 1e6),
+    "teacher_response_weight": (0, 1e6),
     "context": (0, 4),
     "validation_pairs": (0, 1e9),
     "tracking_clips": (0, 1e6),
@@ -75,6 +77,7 @@ class Recipe:
     first_epoch: dict[str, float] = field(default_factory=dict)  # names of parameters that begin so learn from then on; inf
     rate_factor: dict[str, float] = field(default_factory=dict)  # ... have this times the learning rate
     teacher_weight: float = 0.0  # of the mean squared distance to a teacher's features; needs a teacher
+    teacher_response_weight: float = 0.0  # of the mean squared distance to a teacher's score maps; needs a teacher
     precision: str = "float32"  # or bfloat16: autocast; parameters and loss stay float32
     context: float = 0.5  # margin around the target as a share of w + h, as in tracking
     search_size: int | None = None  # px of search patches in training; None: as in tracking. The paper: 239
@@ -89,6 +92,7 @@ class Recipe:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)  # pairs of annotated videos and images
     augment: AugmentSettings = field(default_factory=AugmentSettings)  # of these pairs
     pictures: PairSettings = field(default_factory=PairSettings)  # pairs made of pictures: data set `pictures`
+    world: WorldSettings = field(default_factory=WorldSettings)  # pairs of made-up scenes: data set `world`
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():

@@ -17,11 +17,18 @@ from siamtrack.library import open_training_set, training_set_names
 from siamtrack.pair import Pair
 from siamtrack.synthetic.material import Material, find_material
 from siamtrack.synthetic.pairs import PairSource
+from siamtrack.synthetic.squares import Squares, SquaresSettings
+from siamtrack.synthetic.supply import BuiltIn, Pictured
+from siamtrack.synthetic.world import World
 from siamtrack.training.clip_pairs import ClipPairs
 from siamtrack.training.data import Pairs
 from siamtrack.training.recipe import Recipe
+from siamtrack.training.world_pairs import WorldPairs
 
 PICTURES = "pictures"
+WORLD = "world"
+SQUARES = "squares"
+DRAWN = (WORLD, SQUARES)  # need no files
 VALIDATION_SEED = 1  # held-out pairs come from another stream than the training pairs, whose seed is even
 _TRIES = 20  # pictures that cannot be read, one after another
 _FAR = 2**40  # numbers of pairs that take the place of others are as far away as this
@@ -36,16 +43,19 @@ class TrainingData:
         crops: annotated videos and images, cut on the fly or read back from `siamtrack data crop`.
         sets: those of them whose frames are at hand: not the ones that are crops alone.
         material: pictures for made-up pairs; None where no `pictures` were given.
+        world: what made-up scenes consist of; None where no `world` was given.
     """
 
     crops: tuple[Crops, ...] = ()
     sets: tuple[TrainingSet, ...] = ()
     material: Material | None = None
+    world: WorldData | None = None
 
     @property
     def names(self) -> list[str]:
-        """Of the data sets, without repetition, in the order given; `pictures` last."""
-        return list(dict.fromkeys([crops.name for crops in self.crops])) + [PICTURES] * (self.material is not None)
+        """Of the data sets, without repetition, in the order given; `pictures` and `world` last."""
+        made = [PICTURES] * (self.material is not None) + [WORLD] * (self.world is not None)
+        return list(dict.fromkeys([crops.name for crops in self.crops])) + made
 
     def pairs(self, recipe: Recipe, part: Part) -> Pairs:
         """The pairs of one part of the data, mixed by the recipe's weights.
@@ -61,9 +71,9 @@ class TrainingData:
             )
         if not any(recipe.weights.get(name, 1.0) for name in self.names):
             raise SettingsError(f"The weights of {', '.join(self.names)} are all 0; give one of them a weight.")
-        sources: list[Crops | Material] = [c for c in self.crops if recipe.weights.get(c.name, 1.0)]
-        if self.material and recipe.weights.get(PICTURES, 1.0):
-            sources.append(self.material)
+        sources: list[Crops | Material | WorldData] = [c for c in self.crops if recipe.weights.get(c.name, 1.0)]
+        made = {PICTURES: self.material, WORLD: self.world}
+        sources += [source for name, source in made.items() if source and recipe.weights.get(name, 1.0)]
         found = [entry for source in sources if (entry := _pairs_of(source, recipe, part))]
         if not found:
             raise DataError(f"There is no data for {part}: {', '.join(self.describe())}. Give more clips or pictures.")
@@ -72,21 +82,47 @@ class TrainingData:
 
     def digest(self) -> list[str]:
         """What decides which pairs there are, a text a set. A run goes on with the same data only."""
-        return [crops.digest() for crops in self.crops] + ([self.material.digest()] if self.material else [])
+        made = [source.digest() for source in (self.material, self.world) if source]
+        return [crops.digest() for crops in self.crops] + made
 
     def describe(self) -> list[str]:
         """A line a set, for people."""
         lines = [f"{crops.name}: {len(crops.names)} clips" for crops in self.crops]
         if (found := self.material) is not None:
-            lines.append(f"{PICTURES}: {len(found.stills)} stills, {len(found.cutouts)} cut-outs, {len(found.tracks)} tracks")
+            lines.append(f"{PICTURES}: {_counted(found)}")
+        if self.world is not None:
+            lines.append(f"{WORLD}: {_counted(self.world.material) if self.world.material else 'built-in textures and shapes'}")
         return lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldData:
+    """What made-up scenes consist of: pictures, or None for built-in textures and shapes alone."""
+
+    material: Material | None = None
+
+    def supply(self, part: Part) -> BuiltIn | Pictured:
+        """The pictures of one part.
+
+        Raises:
+            DataError: there is no cut-out.
+        """
+        return BuiltIn() if self.material is None else Pictured(self.material.part(part))
+
+    def digest(self) -> str:
+        """What decides which scenes there are."""
+        return self.supply("training").digest()
+
+
+def _counted(found: Material) -> str:
+    return f"{len(found.stills)} stills, {len(found.cutouts)} cut-outs, {len(found.tracks)} tracks"
 
 
 def _seed(recipe: Recipe, part: Part) -> int:
     return 2 * recipe.seed if part == "training" else VALIDATION_SEED
 
 
-def _pairs_of(source: Crops | Material, recipe: Recipe, part: Part) -> tuple[str, Pairs] | None:
+def _pairs_of(source: Crops | Material | WorldData, recipe: Recipe, part: Part) -> tuple[str, Pairs] | None:
     """Name and pairs of a set; None where nothing of it is held out for validation."""
     seed, template_size = _seed(recipe, part), recipe.network.template_size
     sizes = {"template_size": template_size, "search_size": recipe.patch_size}
@@ -94,6 +130,19 @@ def _pairs_of(source: Crops | Material, recipe: Recipe, part: Part) -> tuple[str
         if isinstance(source, Material):
             pairs = PairSource(source.part(part), recipe.pictures, seed=seed, context=recipe.context, **sizes)
             return PICTURES, _Retried(pairs)
+        if isinstance(source, WorldData):
+            world = World(recipe.world, source.supply(part), seed)
+            gap, least = recipe.sampling.max_frame_gap, recipe.sampling.min_visibility
+            return WORLD, _Retried(
+                WorldPairs(
+                    world,
+                    recipe.crops,
+                    recipe.augment,
+                    max_frame_gap=gap,
+                    min_visibility=least,
+                    search_size=recipe.patch_size,
+                )
+            )
         return source.name, ClipPairs(source, recipe.sampling, recipe.augment, which=part, seed=seed, **sizes)
     except DataError:
         if part == "training":
@@ -101,12 +150,13 @@ def _pairs_of(source: Crops | Material, recipe: Recipe, part: Part) -> tuple[str
         return None
 
 
-def open_data(places: Sequence[tuple[str, Path]], settings: CropSettings) -> TrainingData:
+def open_data(places: Sequence[tuple[str, Path | None]], settings: CropSettings) -> TrainingData:
     """Opens data sets.
 
     Args:
         places: names and folders: a data set in its official layout or the folder that `siamtrack data crop` made of it, or
-            `pictures` with a folder of stills, cut-outs and tracks. Names may repeat.
+            `pictures` or `world` with a folder of stills, cut-outs and tracks, or `world` without a folder for built-in
+            textures and shapes, or `squares` without one for the thesis's. Names may repeat.
         settings: how crops are cut; a folder of crops must have been made with the same, or larger.
 
     Raises:
@@ -115,21 +165,32 @@ def open_data(places: Sequence[tuple[str, Path]], settings: CropSettings) -> Tra
     """
     if not places:
         raise DataError("No data was given; expected --data NAME=PATH at least once.")
-    known = [*training_set_names(), PICTURES]
     for name, _ in places:
-        if name not in known:
-            raise SettingsError(f"Unknown data set '{name}'. {nearest(name, known)}")
+        if name not in _known():
+            raise SettingsError(f"Unknown data set '{name}'. {nearest(name, _known())}")
     crops: list[Crops] = []
     sets: list[TrainingSet] = []
     for name, path in places:
+        if name == SQUARES:
+            crops.append(CropsOfFrames(Squares(SquaresSettings()), settings))
+        if path is None or name in (PICTURES, WORLD):
+            continue
         if (path / MANIFEST).is_file():
             crops.append(_stored(name, path, settings))
-        elif name != PICTURES:
+        else:
             sets.append(open_training_set(path, name))
             crops.append(CropsOfFrames(sets[-1], settings))
-    folders = [path for name, path in places if name == PICTURES]
-    material = find_material(folders) if folders else None
-    return TrainingData(crops=tuple(crops), sets=tuple(sets), material=material)
+    world = WorldData(material=_material(places, WORLD)) if any(name == WORLD for name, _ in places) else None
+    return TrainingData(crops=tuple(crops), sets=tuple(sets), material=_material(places, PICTURES), world=world)
+
+
+def _material(places: Sequence[tuple[str, Path | None]], wanted: str) -> Material | None:
+    folders = [path for name, path in places if name == wanted and path is not None]
+    return find_material(folders) if folders else None
+
+
+def _known() -> list[str]:
+    return [*training_set_names(), PICTURES, *DRAWN]
 
 
 def _stored(name: str, path: Path, settings: CropSettings) -> StoredCrops:
@@ -151,7 +212,7 @@ def _listed(settings: CropSettings) -> str:
 class _Retried:
     """Pairs of pictures, where one that cannot be read gives way to another, which is told in `Pair.skipped`."""
 
-    def __init__(self, pairs: PairSource) -> None:
+    def __init__(self, pairs: Pairs) -> None:
         self._pairs = pairs
 
     def __getitem__(self, number: int) -> Pair:
@@ -177,17 +238,19 @@ class _Mixed:
         return self._sources[rng.choice(len(self._sources), p=self._shares)][number]
 
 
-def parsed_places(texts: Sequence[str]) -> list[tuple[str, Path]]:
-    """Names and folders from NAME=PATH texts.
+def parsed_places(texts: Sequence[str]) -> list[tuple[str, Path | None]]:
+    """Names and folders from NAME=PATH texts; `world` may, and `squares` must stand alone.
 
     Raises:
-        SettingsError: a text without "=".
+        SettingsError: another text without "=", or squares with a folder.
     """
-    places = []
+    places: list[tuple[str, Path | None]] = []
     for text in texts:
         name, equals, path = text.partition("=")
-        if not equals or not path:
-            known = ", ".join([*training_set_names(), PICTURES])
-            raise SettingsError(f"'{text}' is no data set; expected NAME=PATH, NAME one of {known}.")
-        places.append((name, Path(path)))
+        if text not in DRAWN and (not equals or not path):
+            known, drawn = ", ".join(_known()), " or ".join(DRAWN)
+            raise SettingsError(f"'{text}' is no data set; expected NAME=PATH, NAME one of {known}; or {drawn} alone.")
+        if name == SQUARES and path:
+            raise SettingsError(f"'{text}': squares are drawn and take no folder; those in a folder are --data folder={path}.")
+        places.append((name, Path(path) if path else None))
     return places

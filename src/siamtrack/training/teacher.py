@@ -1,35 +1,42 @@
-"""A trained network of the same shape as teacher: its features are a second target, on pictures without any label."""
+"""A trained network as teacher: its features and its score maps are further targets, on pictures without any label."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from siamtrack.errors import SettingsError
-from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
+from siamtrack.models.siamfc import SiamFC
+from siamtrack.training.recipe import Recipe
 
 
-def check_teacher(teacher: SiamFC | None, weight: float, student: SiamFCNetworkSettings) -> None:
-    """Whether a student with these settings can learn from the teacher with that weight.
+def check_teacher(teacher: SiamFC | None, recipe: Recipe) -> None:
+    """Whether a student of this recipe can learn from the teacher.
 
     Raises:
-        SettingsError: a weight without a teacher, a teacher without a weight, or a teacher of another shape.
+        SettingsError: a weight without a teacher, a teacher without a weight, or features of another shape.
     """
+    weights = recipe.teacher_weight, recipe.teacher_response_weight
     if teacher is None:
-        if weight:
-            raise SettingsError("The recipe has a teacher_weight but no teacher was given; give one or set teacher_weight=0.")
+        if any(weights):
+            name = "teacher_weight" if weights[0] else "teacher_response_weight"
+            raise SettingsError(f"The recipe has a {name} but no teacher was given; give one, --teacher FILE, or set {name}=0.")
         return
-    if not weight:
+    if not any(weights):
         raise SettingsError("A teacher was given but the recipe has teacher_weight=0; leave it out or set a teacher_weight.")
+    if not recipe.teacher_weight:
+        return
     with torch.device("meta"):  # shapes alone
-        wanted = {name: value.shape for name, value in SiamFC(student).state_dict().items()}
+        wanted = {name: value.shape for name, value in SiamFC(recipe.network).state_dict().items()}
     found = {name: value.shape for name, value in teacher.state_dict().items()}
     if found != wanted:
         raise SettingsError(
-            f"The teacher has the width {teacher.settings.width:g} and the student {student.width:g}, so their features have "
-            "other shapes; set network.width to the teacher's or give another teacher."
+            f"The teacher has the width {teacher.settings.width:g} and the student {recipe.network.width:g}, so their features "
+            "have other shapes; set network.width to the teacher's, give another teacher, or let it teach score maps alone: "
+            "teacher_weight=0 and a teacher_response_weight."
         )
 
 
@@ -44,7 +51,21 @@ def digest(network: SiamFC | None) -> str:
     return content.hexdigest()
 
 
-def feature_loss(features: Tensor, teacher: SiamFC, pixels: Tensor) -> Tensor:
+class Lesson(NamedTuple):
+    """What a teacher makes of a batch of B pairs."""
+
+    responses: Tensor  # (B, cells, cells)
+    template: Tensor  # features (B, C, h, w)
+    search: Tensor  # features (B, C, H, W)
+
+
+@torch.no_grad()
+def taught(teacher: SiamFC, templates: Tensor, searches: Tensor) -> Lesson:
+    """The teacher's answer to pixels (B, 3, T, T) and (B, 3, S, S), RGB, 0..255; nothing in it learns."""
+    return Lesson(*(values.float() for values in teacher(templates, searches)))
+
+
+def feature_loss(features: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared distance between the student's and the teacher's features, each scaled to unit deviation.
 
     Scaling by one number a network keeps directions and relative sizes, which are all that correlation sees, and leaves
@@ -52,10 +73,21 @@ def feature_loss(features: Tensor, teacher: SiamFC, pixels: Tensor) -> Tensor:
 
     Args:
         features: the student's, (B, C, H, W).
-        teacher: a network whose features have the same shape; not trained.
-        pixels: what the features were made from, (B, 3, S, S), RGB, 0..255.
+        wanted: the teacher's, of the same shape.
     """
-    with torch.no_grad():
-        wanted = teacher.embed(pixels).float()
-        wanted = wanted / wanted.std()
-    return (features.float() / features.float().std() - wanted).square().mean()
+    return (features.float() / features.float().std() - wanted / wanted.std()).square().mean()
+
+
+def response_loss(responses: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared distance between score maps, each brought to mean 0 and deviation 1: where the peaks and valleys are.
+
+    Args:
+        responses: the student's, (B, cells, cells).
+        wanted: the teacher's, of the same shape.
+    """
+    return (_standardised(responses.float()) - _standardised(wanted)).square().mean()
+
+
+def _standardised(responses: Tensor) -> Tensor:
+    deviation, mean = torch.std_mean(responses, (1, 2), keepdim=True)
+    return (responses - mean) / deviation.clamp_min(1e-6)

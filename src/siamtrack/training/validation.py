@@ -40,7 +40,7 @@ class Validation:
                 self.pairs[0]
             except DataError as error:  # a handful of clips or pictures, of which none is held out, or none can be used
                 self.pairs = None
-                self.missing = f"Nothing can be held out for validation. {error}"
+                self.missing = f"Without validation: {error}"
                 if recipe.select == "best":
                     raise SettingsError(f"select is 'best', but nothing is held out to find the best epoch. {error}") from None
         self.tracking = TrackingValidation(recipe, data) if recipe.tracking_clips else None

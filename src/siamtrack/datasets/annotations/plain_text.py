@@ -31,16 +31,21 @@ def find(media: Media) -> list[Found]:
     Raises:
         DataError: the video or the pictures of a file are missing.
     """
-    tables = [path for path in media.others if path.suffix.lower() == ".csv" and _is_table(path)]
+    tables = [path for path in media.others if path.suffix.lower() == ".csv" and _speaks_of_boxes(path, media)]
     lines = [path for path in media.others if path.name in _GROUND_TRUTH]
     return [_found(path, _beside_table(path, media), media) for path in tables] + [
         _found(path, media.frame_folder(path.parent) or media.video_of(path), media) for path in lines
     ]
 
 
-def _is_table(path: Path) -> bool:
+def _speaks_of_boxes(path: Path, media: Media) -> bool:
+    """Whether it is a table of boxes, or one that lacks a column and has its video or pictures beside it."""
     first = head_of(path).split("\n")[0]
-    return {cell.strip() for cell in first.split(",")} >= _COLUMNS or not first.strip()
+    cells = {cell.strip() for cell in first.split(",")}
+    if cells >= _COLUMNS or not first.strip():
+        return True
+    beside = any(video.with_suffix("") == path.with_suffix("") for video in media.videos)
+    return len(cells & _COLUMNS) >= 3 and (beside or media.frame_folder(path.with_suffix("")) is not None)
 
 
 def _beside_table(path: Path, media: Media) -> Path | None:
@@ -71,6 +76,10 @@ def _load(path: Path, place: Path, frames: PictureFiles | None, name: str) -> Cl
         tracks.of(str(row.target), "", row.frame).add(row.frame, box, where=str(path))
     targets = tracks.targets()
     if frames is not None:
+        if path.name in _GROUND_TRUTH and (lines := 1 + last_position(targets)) < len(frames):
+            raise DataError(
+                f"'{path}' has {lines} lines for {len(frames)} frames; expected one a frame, NaN where it is absent."
+            )
         return checked_clip(name, frames, targets, path)
     footage, size = open_video(place, last_position(targets), path)
     return checked_clip(name, footage, targets, path, size)

@@ -1,0 +1,112 @@
+"""Which loss: the four that a recipe can name, on exactly the same pairs and from the same initial weights."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from siamtrack.experiments.following import TRACKS, Scores, Tracked, Watch, follow, mean_scores, unwatched
+from siamtrack.experiments.models import open_run
+from siamtrack.experiments.plots import run_curves
+from siamtrack.experiments.report import Cell, Folder, Table, picture
+from siamtrack.experiments.squares_training import (
+    RECIPE,
+    Effort,
+    differences,
+    in_words,
+    recipe_of,
+    squares_data,
+    squares_of,
+    told,
+    train_in,
+)
+from siamtrack.experiments.videos import Video, square_videos, videos_in
+from siamtrack.layers.losses import LOSSES
+from siamtrack.training.journal import RUN_LOG
+from siamtrack.training.recipe import Recipe
+
+NAME = "losses"
+RUNS = "runs"
+
+
+def run_losses(out: Path, effort: Effort, *, videos: Path | None = None, watch: Watch = unwatched) -> Table:
+    """Trains on squares with each loss, follows the squares of the thesis's videos, and real targets, and writes the folder.
+
+    Args:
+        out: the folder.
+        effort: of each training; the recipe's own loss does not count.
+        videos: folder of annotated sequences to follow as well.
+        watch: see `siamtrack.experiments.following.Watch`.
+
+    Returns:
+        The table of the report.
+
+    Raises:
+        OutputError: see `Folder`.
+        DataError: the folder holds no sequence that can be used.
+        TrainingError: a training had to stop.
+    """
+    recipe = recipe_of(effort)
+    squares, real = square_videos(effort.seed), videos_in(videos) if videos else []
+    settings = told(effort, recipe) | {"experiment": {"name": NAME}, "squares": asdict(squares_of(effort))}
+    folder = Folder(out, settings | {"videos": {video.name: video.origin for video in [*squares, *real]}})
+    tracks: dict[str, list[Tracked]] = {}
+    digests: dict[str, str] = {}
+    for loss in LOSSES:
+        chosen = replace(recipe, loss=loss)
+        run = out / RUNS / loss
+        train_in(run, chosen, squares_data(squares_of(effort), chosen), effort)
+        opened = open_run(run, device=effort.device)
+        digests[loss] = opened.sha256
+        tracks[loss] = follow(opened.tracker, [*squares, *real], out / TRACKS / loss, watch=watch)
+    table = _table(out, tracks, squares, real)
+    folder.write_table("losses", table)
+    logs = {loss: out / RUNS / loss / RUN_LOG for loss in LOSSES}
+    run_curves(logs, out / "curves.png", title="Four losses on the same pairs")
+    folder.finish(_report(out, table, recipe, real), trained=digests)
+    return table
+
+
+def _table(out: Path, tracks: Mapping[str, Sequence[Tracked]], squares: Sequence[Video], real: Sequence[Video]) -> Table:
+    columns = {"loss": 0, "peaks on the target, held-out pairs": 3}
+    columns |= {f"{video.name}, centre error px": 2 for video in squares}
+    columns |= {"videos, success AUC": 3, "videos, precision at 20 px": 3} if real else {}
+    rows: list[list[Cell]] = []
+    for loss, found in tracks.items():
+        row: list[Cell] = [loss, _last_accuracy(out / RUNS / loss)]
+        row += [one.scores.center_error for one in found[: len(squares)]]
+        if real:
+            scores: Scores = mean_scores(found[len(squares) :])
+            row += [scores.auc, scores.precision]
+        rows.append(row)
+    return Table(columns, rows)
+
+
+def _last_accuracy(run: Path) -> float | None:
+    """The share of peaks on the target after the last epoch."""
+    with (run / RUN_LOG).open(newline="", encoding="utf-8") as file:
+        found = [row["validation_accuracy"] for row in csv.DictReader(file) if row["validation_accuracy"]]
+    return float(found[-1]) if found else None
+
+
+def _report(out: Path, table: Table, recipe: Recipe, real: Sequence[Video]) -> str:
+    runs = [f"* `{loss}`: {in_words(out / RUNS / loss, replace(recipe, loss=loss))}" for loss in LOSSES]
+    videos = f" Videos: {', '.join(video.name for video in real)}; each counts the same." if real else ""
+    return "\n".join(
+        [
+            "# Four losses on the same pairs\n",
+            table.markdown(),
+            "`logistic` and `bce` are one function, computed in two ways: what differs between them is rounding, carried on "
+            "through the run. The thesis went from the one to the other because its logistic loss gave NaN.\n",
+            "## What was run\n",
+            "* Training on squares, with the same initial weights, the same pairs in the same order, and as many steps.",
+            *runs,
+            f"* Settings that differ from the thesis's (recipe `{RECIPE}`): {differences(recipe)}.",
+            "* Each run's result is what its recipe selects; with `select = 'best'` that is the epoch with the lowest "
+            "validation loss of its own kind.",
+            f"* Trackers: one scale. The first frame, whose box is given, is not counted.{videos}\n",
+            picture("curves.png", "Share of peaks on the target while learning"),
+        ]
+    )

@@ -1,0 +1,139 @@
+"""The diagrams of experiments, as PNG."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 130
+_FINE_PX, _COARSE_PX = 0.1, 1.0  # widths of a bin
+_FINE_RANGE_PX = 4.0  # errors up to here are counted in fine bins
+
+
+def error_histograms(errors: Mapping[str, NDArray[np.float64]], picture: Path, *, title: str) -> None:
+    """How many frames have which signed error in x and in y, with the mean marked: a row a tracker.
+
+    Args:
+        errors: by the tracker's name, (M, 2), predicted minus true centre, pixels.
+        picture: PNG to write.
+        title: above the diagram.
+    """
+    figure = _figure(10, 3.0 * len(errors) + 0.5, title)
+    largest = max(float(np.abs(values).max()) for values in errors.values())
+    width = _FINE_PX if largest <= _FINE_RANGE_PX else _COARSE_PX
+    reach = (np.ceil(largest / width) + 1) * width
+    # a bin around 0, so that one that is exactly right falls on neither side
+    edges = np.arange(-reach - width / 2, reach + width, width)
+    axes = figure.subplots(len(errors), 2, squeeze=False, sharex=True, sharey=True)
+    for row, (name, values) in zip(axes, errors.items(), strict=True):
+        for axis, letter, column in zip(row, "xy", values.T, strict=True):
+            mean, error = float(column.mean()), float(column.std() / np.sqrt(len(column)))
+            axis.hist(column, edges, color="#4878a8")
+            axis.axvline(0, color="black", linewidth=0.8)
+            axis.axvline(mean, color="#c8102e", linewidth=1.6, linestyle="--")
+            axis.set_title(f"{name}: {letter}, mean {mean:+.3f} ± {error:.3f} px", fontsize=10)
+            axis.set_ylabel("frames")
+            axis.grid(alpha=0.3)
+    for axis, way in zip(axes[-1], ("right", "down"), strict=True):
+        axis.set_xlabel(f"predicted minus true centre, px; {way} is positive; bins of {width:g} px")
+    figure.savefig(picture, dpi=_DPI)
+
+
+def run_curves(logs: Mapping[str, Path], picture: Path, *, title: str) -> None:
+    """How several runs learn: where their peaks lie, and how far their losses have fallen.
+
+    Losses of different kinds cannot be compared, so each is shown as a share of its own first value.
+
+    Args:
+        logs: `log.csv` of the runs, by name.
+        picture: PNG to write.
+        title: above the diagram.
+    """
+    figure = _figure(14, 4.2, title)
+    panels = (
+        ("accuracy", "share of peaks on the target, training"),
+        ("validation_accuracy", "share of peaks on the target, held-out pairs"),
+        ("loss", "training loss as a share of its first value"),
+    )
+    axes = figure.subplots(1, len(panels))
+    for axis, (column, name) in zip(axes, panels, strict=True):
+        for number, (label, log) in enumerate(logs.items()):
+            steps, values = _column(log, column)
+            if column == "loss":
+                values = [value / values[0] for value in values]
+            # the first is the widest, so that lines are seen where they agree
+            width = 1.4 + 1.8 * (len(logs) - 1 - number)
+            axis.plot(steps, values, label=label, marker="o" if len(steps) < 30 else "", markersize=3 + width, linewidth=width)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+    for axis in axes[:2]:
+        axis.set_ylim(0, 1.05)
+    axes[2].set_yscale("log")
+    axes[0].legend(frameon=False, loc="lower right")
+    figure.savefig(picture, dpi=_DPI)
+
+
+def lines(
+    points: Mapping[str, Sequence[tuple[float, float]]],
+    picture: Path,
+    *,
+    title: str,
+    x: str,
+    y: str,
+    labels: Sequence[str] = (),
+    ticks: Sequence[float] = (),
+) -> None:
+    """One or two lines through points.
+
+    Args:
+        points: (x, y) by the name of the line; the second has an axis of its own, on the right.
+        picture: PNG to write.
+        title: above the diagram.
+        x: what is along x, with its unit.
+        y: what the first line says.
+        labels: beside the points of the first line.
+        ticks: where x, which is logarithmic then, is labelled.
+    """
+    figure = _figure(7.5, 4.5, title)
+    axis: Any = figure.subplots()
+    for number, ((name, values), colour) in enumerate(zip(points.items(), ("#1f5fa8", "#c8102e"), strict=False)):
+        here = axis if number == 0 else axis.twinx()
+        here.plot(*zip(*values, strict=True), marker="o", color=colour, linestyle="-" if number == 0 else "--")
+        here.set_ylabel(y if number == 0 else name, color=colour)
+        here.tick_params(axis="y", labelcolor=colour)
+        here.margins(0.3 if labels else 0.12, 0.12)
+    for text, at in zip(labels, next(iter(points.values())), strict=bool(labels)):
+        ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a line must not cross a text
+        axis.annotate(text, at, xytext=(0, 9), textcoords="offset points", ha="center", bbox=ground)
+    if ticks:
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    axis.set_xlabel(x)
+    axis.grid(alpha=0.3)
+    figure.savefig(picture, dpi=_DPI)
+
+
+def _figure(width: float, height: float, title: str) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    return figure
+
+
+def _column(log: Path, name: str) -> tuple[list[int], list[float]]:
+    with log.open(newline="", encoding="utf-8") as file:
+        found = [(int(row["step"]), float(row[name])) for row in csv.DictReader(file) if row[name]]
+    return [step for step, _ in found], [value for _, value in found]

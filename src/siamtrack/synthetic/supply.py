@@ -1,0 +1,100 @@
+"""What worlds are made of: pictures for grounds and objects, drawn by number or found in folders."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from siamtrack.errors import DataError
+from siamtrack.image import Image
+from siamtrack.synthetic.drawing import Rgba
+from siamtrack.synthetic.material import Material
+from siamtrack.synthetic.sprites import sprite
+from siamtrack.synthetic.textures import texture
+
+GROUND_SIZE = (480, 360)  # of drawn grounds, pixels
+_DRAWN_GROUNDS, _DRAWN_SPRITES = 400, 3000  # different ones; a few colours of each come on top
+_IN_MEMORY_GROUNDS, _IN_MEMORY_SPRITES = 400, 3000  # 400 grounds take 210 MB, 3,000 sprites about 150 MB
+
+
+class Supply(Protocol):
+    """Pictures for worlds. The same generator state gives the same picture."""
+
+    def ground(self, rng: np.random.Generator) -> Image:
+        """RGB, (h, w, 3)."""
+        ...
+
+    def object(self, rng: np.random.Generator) -> Rgba:
+        """A cut-out, (h, w, 4)."""
+        ...
+
+    def digest(self) -> str:
+        """What decides which pictures there are."""
+        ...
+
+
+class BuiltIn:
+    """Textures and shapes drawn from nothing."""
+
+    def ground(self, rng: np.random.Generator) -> Image:
+        """See `Supply`."""
+        return _drawn_ground(int(rng.integers(_DRAWN_GROUNDS)))
+
+    def object(self, rng: np.random.Generator) -> Rgba:
+        """See `Supply`."""
+        return _drawn_sprite(int(rng.integers(_DRAWN_SPRITES)))
+
+    def digest(self) -> str:
+        """See `Supply`."""
+        return "built-in"
+
+
+@lru_cache(_IN_MEMORY_GROUNDS)
+def _drawn_ground(number: int) -> Image:
+    width, height = GROUND_SIZE
+    return texture(np.random.default_rng((11, number)), height, width)
+
+
+@lru_cache(_IN_MEMORY_SPRITES)
+def _drawn_sprite(number: int) -> Rgba:
+    return sprite(np.random.default_rng((12, number)))
+
+
+class Pictured:
+    """Stills as grounds and cut-outs as objects, with a share of built-in ones.
+
+    Args:
+        material: see `siamtrack.synthetic.material.find_material`.
+        built_in: share of grounds and objects that are drawn from nothing.
+
+    Raises:
+        DataError: there is no cut-out.
+    """
+
+    def __init__(self, material: Material, *, built_in: float = 0.1) -> None:
+        if not material.cutouts:
+            raise DataError(
+                f"There are {len(material.stills)} stills but no cut-outs to be objects; expected images with an alpha channel "
+                "(PNG or WebP with transparent parts), NAME_seg.png label maps, or polygons in annotations.json."
+            )
+        self._material = material
+        self._share = built_in
+        self._drawn = BuiltIn()
+
+    def ground(self, rng: np.random.Generator) -> Image:
+        """See `Supply`."""
+        if rng.random() < self._share:
+            return self._drawn.ground(rng)
+        return self._material.stills[rng.integers(len(self._material.stills))].read()
+
+    def object(self, rng: np.random.Generator) -> Rgba:
+        """See `Supply`."""
+        if rng.random() < self._share:
+            return self._drawn.object(rng)
+        return self._material.cutouts[rng.integers(len(self._material.cutouts))].read()
+
+    def digest(self) -> str:
+        """See `Supply`."""
+        return f"{self._share} {self._material.digest()}"

@@ -1,0 +1,80 @@
+"""Training pairs of made-up worlds: two frames of an object in a scene that exists for this pair only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from siamtrack.crop import context_side
+from siamtrack.datasets.crops import Crop, CropSettings, Sighting
+from siamtrack.errors import DataError
+from siamtrack.pair import Pair
+from siamtrack.synthetic.world import Scene, World
+from siamtrack.training.augment import AugmentSettings, make_pair
+
+LEAST_SIDE_PX = 8.0  # of an object in its frame
+_SCENE_TRIES = 50  # without an object that can be seen in two frames, one after another
+_FRAME_TRIES = 6
+_LENGTH = 400  # frames of a scene that pairs are taken from
+
+
+class WorldPairs:
+    """Pairs by number: the same world, settings and sizes give the same pair for the same number, always.
+
+    Args:
+        world: where scenes come from; its seed decides which pairs there are.
+        crops: how the windows around objects are cut.
+        augment: how the pairs are varied.
+        max_frame_gap: between the two frames.
+        min_visibility: share of the object that is seen, in either.
+        search_size: side of the search patch, pixels.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        crops: CropSettings,
+        augment: AugmentSettings,
+        *,
+        max_frame_gap: int,
+        min_visibility: float,
+        search_size: int,
+    ) -> None:
+        self._world = world
+        self._crops = crops
+        self._augment = augment
+        self._gap = max_frame_gap
+        self._least = min_visibility
+        self._search_size = search_size
+
+    def __getitem__(self, number: int) -> Pair:
+        rng = np.random.default_rng((self._world.seed, number, 1))
+        for attempt in range(_SCENE_TRIES):
+            scene = self._world.scene(number * _SCENE_TRIES + attempt)
+            target, time = int(rng.integers(scene.objects)), int(rng.integers(_LENGTH))
+            if (template := self._sighting(scene, target, time)) is None:
+                continue
+            for _ in range(_FRAME_TRIES):
+                gap = int(rng.integers(-self._gap, self._gap + 1))
+                if (search := self._sighting(scene, target, abs(time + gap))) is not None:
+                    sizes = {"template_size": self._crops.template_size, "search_size": self._search_size}
+                    return make_pair(template, search, self._augment, rng, **sizes, other=self._other)
+        raise DataError(
+            f"{_SCENE_TRIES} scenes of the world have no object that is seen in two frames; its objects are too small, too "
+            "fast or outside. Change the recipe's table world."
+        )
+
+    def _sighting(self, scene: Scene, target: int, time: int) -> Sighting | None:
+        """The object in a frame; None where too little of it is seen."""
+        box, visibility = scene.truth(target, time)
+        if visibility < self._least or min(box.w, box.h) < LEAST_SIDE_PX:
+            return None
+        settings = self._crops
+        factor = settings.template_size / context_side(box.w, box.h, settings.context)
+        side = settings.size / factor
+        image, fill = scene.window(time, box.center[0] - side / 2, box.center[1] - side / 2, side, settings.size)
+        return Sighting(Crop(image, fill), (factor * box.w, factor * box.h))
+
+    def _other(self, rng: np.random.Generator) -> Sighting | None:
+        """An object of another scene."""
+        scene = self._world.scene(int(rng.integers(2**40, 2**41)))
+        return self._sighting(scene, int(rng.integers(scene.objects)), int(rng.integers(_LENGTH)))

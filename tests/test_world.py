@@ -1,0 +1,313 @@
+"""Made-up scenes: what is said about them against what is painted, the same from the same seed, and as training pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from siamtrack.crop import cut
+from siamtrack.datasets.crops import CropSettings
+from siamtrack.errors import DataError, SettingsError
+from siamtrack.synthetic.drawing import Levels
+from siamtrack.synthetic.material import Cutout, Material, Still
+from siamtrack.synthetic.supply import BuiltIn, Pictured
+from siamtrack.synthetic.world import LEAST_VISIBLE, Scene, World
+from siamtrack.synthetic.world_settings import WorldSettings
+from siamtrack.training.augment import OFF
+from siamtrack.training.recipes import read_recipe
+from siamtrack.training.sources import open_data, parsed_places
+from siamtrack.training.world_pairs import WorldPairs
+
+SMALL = WorldSettings(width=160, height=120, noise=0, compression=0)
+numbers = st.integers(0, 10_000)
+
+
+def scene_of(number: int, chosen: WorldSettings = SMALL) -> Scene:
+    return World(chosen, BuiltIn(), seed=3).scene(number)
+
+
+def painted(scene: Scene, number: int, time: int, colour: int) -> NDArray[np.uint8]:
+    """The frame with one object in one colour, in steady light."""
+    things, cast = list(scene._things), scene._cast
+    alpha = things[number].levels.picture[:, :, 3:]
+    flat = np.dstack([*[alpha // 255 * colour if colour in (0, 255) else alpha] * 3, alpha]).astype(np.uint8)
+    if colour == 255:
+        flat = np.dstack([alpha, alpha, alpha, alpha])  # white, multiplied by alpha
+    scene._things[number] = replace(things[number], levels=Levels(flat))
+    try:
+        return scene._seen(time, np.eye(3), scene.settings.width, scene.settings.height)
+    finally:
+        scene._things[:] = things
+        assert scene._cast is cast
+
+
+@settings(deadline=None, max_examples=30)
+@given(numbers, st.integers(0, 300))
+def test_identity_is_what_is_painted(number: int, time: int) -> None:
+    """An object drawn white and drawn black differs where its alpha is seen: by 128 and more where the object is."""
+    scene = scene_of(number, replace(SMALL, light=0))
+    frame = scene.frame(time)
+    for target in range(scene.objects):
+        white, black = (painted(scene, target, time, colour).astype(int) for colour in (255, 0))
+        share = (white - black).mean(2)
+        claimed = frame.identity == target + 1
+        assert (share[claimed] > 0).all()
+        alone = share > 140  # of an edge another object may hide a part that is not solid
+        assert (claimed | (share < 128 + 12) | ~alone).all()
+        assert not (alone & ~claimed).any()
+
+
+@settings(deadline=None, max_examples=30)
+@given(numbers, st.integers(0, 300))
+def test_boxes_and_visibility_are_those_of_the_masks(number: int, time: int) -> None:
+    scene = scene_of(number)
+    frame = scene.frame(time)
+    for target, (box, visibility) in enumerate(zip(frame.boxes, frame.visibility, strict=True)):
+        outline = scene.outline(target, time)
+        if outline is None or not outline.mask.any():
+            assert np.isnan(box).all()
+            continue
+        rows, columns = np.nonzero(outline.mask)
+        seen = np.count_nonzero(frame.identity == target + 1) / len(rows)
+        assert visibility == pytest.approx(seen)
+        if seen < LEAST_VISIBLE:
+            assert np.isnan(box).all()
+        else:
+            x, y = outline.left + columns.min(), outline.top + rows.min()
+            assert box.tolist() == [x, y, outline.left + columns.max() + 1 - x, outline.top + rows.max() + 1 - y]
+
+
+@settings(deadline=None, max_examples=25)
+@given(numbers, st.integers(0, 300), st.floats(20, 200), st.tuples(st.floats(0, 160), st.floats(0, 120)))
+def test_a_window_is_cut_out_of_its_frame(number: int, time: int, side: float, middle: tuple[float, float]) -> None:
+    scene = scene_of(number)
+    window, fill = scene.window(time, middle[0] - side / 2, middle[1] - side / 2, side, 64)
+    expected = cut(scene.image(time), middle, side, 64, fill)
+    inside = np.abs(window.astype(int) - expected).mean(2)
+    if side <= 64:  # the frame itself, enlarged: the same but for the last bit, and for the frame's border
+        assert np.median(inside) <= 1
+    assert np.median(inside) < 8
+
+
+def test_what_lies_outside_the_frame_has_the_mean_colour_of_the_rest() -> None:
+    window, fill = scene_of(1).window(5, -100.0, -100.0, 200.0, 100)
+    assert (window[:50] == np.array(fill).round()).all()
+    assert (window[:, :50] == np.array(fill).round()).all()
+    assert window[50:, 50:].mean((0, 1)) == pytest.approx(fill, abs=0.5)
+    assert window[50:, 50:].std() > 1
+
+
+def test_objects_leave_and_come_back() -> None:
+    world = World(replace(SMALL, exits=1, most_objects=1, occluders=0, motion=2.0), BuiltIn(), seed=1)
+    histories = [
+        "".join(str(int(world.scene(n).truth(0, time)[1] >= LEAST_VISIBLE)) for time in range(0, 600, 5)) for n in range(8)
+    ]
+    assert sum("10" in h and "01" in h[h.index("10") :] for h in histories if "10" in h) >= 2
+    stays = World(replace(SMALL, exits=0, most_objects=1, occluders=0, camera=0), BuiltIn(), seed=1)
+    assert all(stays.scene(n).truth(0, time)[1] > 0 for n in range(8) for time in range(0, 600, 20))
+
+
+def test_occluders_hide() -> None:
+    least = [
+        [
+            min(scene.truth(0, time)[1] for time in range(0, 100, 10))
+            for scene in (scene_of(n, replace(SMALL, occluders=share, most_objects=1, exits=0, camera=0)) for n in range(40))
+        ]
+        for share in (0.0, 1.0)
+    ]
+    assert sum(v < 0.7 for v in least[1]) > sum(v < 0.7 for v in least[0]) + 10
+
+
+def test_what_is_off_stays_off() -> None:
+    still = WorldSettings(
+        width=160, height=120, motion=0, camera=0, growth=0, turning=0, bending=0, light=0, noise=0, compression=0
+    )
+    for number in range(6):
+        scene = scene_of(number, still)
+        first = scene.image(0)
+        assert (scene.image(70) == first).all()
+        moving = scene_of(number, replace(still, motion=1.0))
+        assert (moving.image(70) != moving.image(0)).any()
+
+
+@pytest.mark.parametrize("factor", ["motion", "camera", "growth", "turning", "light"])
+def test_each_factor_changes_the_frames(factor: str) -> None:
+    still = WorldSettings(
+        width=160, height=120, motion=0, camera=0, growth=0, turning=0, bending=0, light=0, noise=0, compression=0
+    )
+    chosen = replace(still, **{factor: 2.0})
+    assert any((scene_of(n, chosen).image(40) != scene_of(n, chosen).image(0)).any() for n in range(6))
+
+
+def test_recorded_noise_and_compression_are_in_frames_only() -> None:
+    clean = scene_of(4).image(3)
+    noisy = scene_of(4, replace(SMALL, noise=1.0)).image(3)
+    assert 1 < np.abs(noisy.astype(int) - clean).mean() < 12
+    packed = scene_of(4, replace(SMALL, compression=1.0)).image(3)
+    assert (packed != clean).any()
+
+
+DIGEST = """
+import hashlib
+from siamtrack.synthetic.supply import BuiltIn
+from siamtrack.synthetic.world import World
+from siamtrack.synthetic.world_settings import WorldSettings
+digest = hashlib.sha256()
+for number in range(6):
+    frame = World(WorldSettings(width=160, height=120), BuiltIn(), 5).scene(number).frame(number)
+    for part in (frame.image, frame.identity, frame.boxes, frame.visibility):
+        digest.update(part.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_the_same_seed_gives_the_same_bytes_in_every_process() -> None:
+    digest = hashlib.sha256()
+    for number in range(6):
+        frame = World(WorldSettings(width=160, height=120), BuiltIn(), 5).scene(number).frame(number)
+        for part in (frame.image, frame.identity, frame.boxes, frame.visibility):
+            digest.update(part.tobytes())
+    other = subprocess.run([sys.executable, "-c", DIGEST], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == digest.hexdigest()
+    frames = [World(WorldSettings(width=160, height=120), BuiltIn(), seed).scene(0).image(0) for seed in (5, 6)]
+    assert (frames[0] != frames[1]).any()
+
+
+def test_scenes_are_not_changed_unnoticed() -> None:
+    """Means of a few frames as they were when the first models were trained: who changes them makes new worlds."""
+    found = [World(WorldSettings(width=160, height=120), BuiltIn(), 5).scene(n).frame(n) for n in range(4)]
+    colours = np.array([frame.image.mean((0, 1)) for frame in found])
+    assert colours == pytest.approx(np.array(COLOURS), abs=0.3)
+    assert [[round(v) for v in frame.boxes[0]] if np.isfinite(frame.boxes[0, 0]) else None for frame in found] == BOXES
+
+
+COLOURS = [[125.6, 144.5, 140.5], [71.5, 73.9, 67.2], [45.2, 53.2, 53.7], [142.9, 154.7, 176.0]]
+BOXES = [[72, 62, 32, 32], [137, -5, 22, 24], [57, 17, 9, 8], [59, 34, 15, 9]]
+
+# Pictures of one's own
+
+
+def pictures(folder: Path) -> Material:
+    ground = np.full((90, 120, 3), (40, 160, 90), np.uint8)
+    cutout = np.zeros((40, 60, 4), np.uint8)
+    cutout[5:35, 5:55] = (10, 20, 230, 255)  # OpenCV's order: blue, green, red
+    cv2.imwrite(str(folder / "ground.png"), ground)
+    cv2.imwrite(str(folder / "thing.png"), cutout)
+    return Material((Still(folder / "ground.png"),), (Cutout(folder / "thing.png"),), ())
+
+
+def test_own_pictures_are_ground_and_objects(tmp_path: Path) -> None:
+    world = World(replace(SMALL, most_objects=1, occluders=0, light=0), Pictured(pictures(tmp_path), built_in=0.0))
+    frame = world.scene(0).frame(0)
+    assert frame.identity.any()
+    red = frame.image[frame.identity == 1].mean(0)
+    green = frame.image[frame.identity == 0].mean(0)
+    assert red[0] > red[1] + 50
+    assert green[1] > green[0] + 50
+
+
+def test_stills_without_cutouts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no cut-outs"):
+        Pictured(Material(pictures(tmp_path).stills, (), ()))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"width": 3}, {"most_objects": 0}, {"smallest": 0.6, "largest": 0.5}, {"look_alikes": 1.5}, {"motion": -1.0}]
+)
+def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=next(reversed(wrong))):
+        WorldSettings(**wrong)  # type: ignore[arg-type]
+
+
+# Training pairs
+
+
+def pairs(seed: int = 0, **changes: float) -> WorldPairs:
+    world = World(replace(SMALL, **changes), BuiltIn(), seed)  # type: ignore[arg-type]
+    return WorldPairs(world, CropSettings(), OFF, max_frame_gap=20, min_visibility=0.3, search_size=255)
+
+
+def test_pairs_by_number_are_always_the_same() -> None:
+    first, again = pairs(), pairs()
+    for number in (0, 7, 123456):
+        assert all(np.array_equal(a, b) for a, b in zip(first[number][:4], again[number][:4], strict=True))
+    assert not np.array_equal(first[0].search, first[1].search)
+    assert not np.array_equal(first[0].search, pairs(seed=2)[0].search)
+
+
+def test_the_target_of_a_pair_is_where_its_label_says() -> None:
+    """Without turning and growth an object looks the same in both patches: it is found by plain template matching."""
+    source = pairs(turning=0, growth=0, bending=0, light=0, look_alikes=0, occluders=0, shutter=0, camera=0, exits=0)
+    errors = []
+    for number in range(30):
+        pair = source[number]
+        assert pair.offset.tolist() == [0, 0]
+        w, h = (int(v) for v in pair.box[2:])
+        middle = 127 / 2
+        piece = pair.template[int(middle - h / 2) : int(middle + h / 2), int(middle - w / 2) : int(middle + w / 2)]
+        response = cv2.matchTemplate(pair.search, piece, cv2.TM_SQDIFF)
+        y, x = np.unravel_index(int(response.argmin()), response.shape)
+        found = np.array([x + piece.shape[1] / 2, y + piece.shape[0] / 2])
+        errors.append(float(np.hypot(*(found - 255 / 2))))
+    assert np.median(errors) < 2.0
+    assert np.mean(np.array(errors) < 6) > 0.8
+
+
+def test_a_world_without_anything_to_see_says_so() -> None:
+    source = pairs(smallest=0.01, largest=0.011)
+    with pytest.raises(DataError, match="no object that is seen in two frames"):
+        source[0]
+
+
+def test_world_and_squares_are_data_by_name_alone() -> None:
+    recipe = read_recipe("siamfc-modern", ["world.width=160", "world.height=120", "weights={ squares = 0.5 }"])
+    data = open_data(parsed_places(["world", "squares"]), recipe.crops)
+    assert data.names == ["squares", "world"]
+    assert data.describe() == ["squares: 2000 clips", "world: built-in textures and shapes"]
+    training, held_out = data.pairs(recipe, "training"), data.pairs(recipe, "validation")
+    assert {len({training[n].search.tobytes(), held_out[n].search.tobytes()}) for n in range(4)} == {2}
+    colours = [len(np.unique(training[n].template.reshape(-1, 3) // 64, axis=0)) for n in range(30)]
+    assert min(colours) < 12 < max(colours)  # both kinds
+    other = open_data(parsed_places(["world"]), recipe.crops)
+    assert other.digest() != data.digest()
+
+
+def test_a_world_of_own_pictures_holds_some_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        cv2.imwrite(str(tmp_path / f"ground{number}.png"), rng.integers(0, 255, (60, 80, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / f"thing{number}.png"), np.dstack([np.full((40, 40, 3), 8 * number), np.eye(40) * 255]))
+    recipe = read_recipe("siamfc-modern", ["world.width=160", "world.height=120"])
+    data = open_data(parsed_places([f"world={tmp_path}"]), recipe.crops)
+    assert data.world is not None
+    assert data.describe() == ["world: 30 stills, 30 cut-outs, 0 tracks"]
+    parts = [data.world.material.part(which) for which in ("training", "validation")]  # type: ignore[union-attr]
+    assert {c.path for c in parts[0].cutouts}.isdisjoint(c.path for c in parts[1].cutouts)
+
+
+@pytest.mark.parametrize(("text", "words"), [("squares=x", "take no folder"), ("worlds", "world or squares alone")])
+def test_names_that_cannot_stand_so(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        parsed_places([text])
+
+
+@settings(deadline=None, max_examples=30)
+@given(numbers, st.integers(0, 300))
+def test_the_truth_about_one_object_is_that_of_the_frame(number: int, time: int) -> None:
+    scene = scene_of(number)
+    frame = scene.frame(time)
+    for target in range(scene.objects):
+        box, visibility = scene.truth(target, time)
+        assert visibility == frame.visibility[target]
+        if visibility >= LEAST_VISIBLE:
+            assert frame.boxes[target].tolist() == list(box)
