@@ -18,7 +18,8 @@ from siamtrack.box import Box
 from siamtrack.crop import context_side
 from siamtrack.errors import BoxError, ImageError, InputError, SettingsError
 from siamtrack.settings import from_mapping
-from siamtrack.trackers.siamfc import PRESETS, STRIDE_PX, SiamFCSettings, SiamFCState, SiamFCTracker
+from siamtrack.trackers.rest import SHIFTS, STRIDE_PX
+from siamtrack.trackers.siamfc import PRESETS, SiamFCSettings, SiamFCState, SiamFCTracker
 from siamtrack.tracking import Session
 
 Responses = NDArray[np.float32]
@@ -64,8 +65,17 @@ def bump(peak: tuple[float, float], cells: int = 17, width: float = 1.5, height:
 
 
 def one_answer(*maps: Responses) -> Fake:
-    """The same maps, one a scale, for every target."""
-    return Fake(lambda templates, patches: np.stack([np.stack(maps)] * len(patches)))
+    """The same maps, one a scale, for every target; at the start that of the middle scale, moved with the target."""
+
+    def answer(templates: Responses, patches: NDArray[np.uint8]) -> Responses:
+        middle, cells = maps[len(maps) // 2], maps[0].shape[0]
+        moved = [
+            cv2.warpAffine(middle, np.array([[1, 0, x / STRIDE_PX], [0, 1, y / STRIDE_PX]]), (cells, cells), borderMode=1)
+            for x, y in SHIFTS
+        ]
+        return np.stack([np.stack(moved if patches.shape[1] == len(SHIFTS) else maps)] * len(patches)).astype(np.float32)
+
+    return Fake(answer)
 
 
 def follow(tracker: SiamFCTracker, frames: Sequence[NDArray[np.uint8]], box: Box = BOX) -> list[Box]:

@@ -6,9 +6,10 @@ Differences between paper, official code (bertinetto/siamese-fc), huanglianghua/
   cells, so a target that stands still is found a quarter of a patch pixel to the upper left in every frame: the drift
   that Bertinetto's users and the thesis (figures 12 and 15) see. Here the peak is the top of the parabola through the
   highest cell and its neighbours; `subpixel_peak = False` gives the codes' answer.
-* Rest: where the response of a target peaks depends on its texture and surroundings, too, by some tenths of a cell. Here
-  the peak that a target gives in its own first frame is its zero, so that a target that stands still stays where it was
-  put, exactly; `still_reference = False` leaves that out, as the codes do.
+* Rest: where the response of a target peaks depends on its texture and its place within the stride, too, by some tenths of
+  a cell (see `siamtrack.trackers.rest`). Here the peaks that a target gives in its own first frame are what it is measured
+  from, so that a target that stands still stays where it was put, exactly, and one that moves has half the error;
+  `still_reference = False` leaves that out, as the codes do.
 * Position: the centre stays inside the frame here.
 """
 
@@ -26,9 +27,8 @@ from siamtrack.crop import Fill, context_side, cut, cut_windows, mean_colour
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
+from siamtrack.trackers.rest import SHIFTS, STRIDE_PX, UNMEASURED, Rest
 from siamtrack.tracking import Network, Prediction, checked_image
-
-STRIDE_PX = 8  # patch pixels between two cells of the response
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class SiamFCState:
     fill: Fill  # mean colour of the first frame
     center: tuple[float, float]  # x, y, image pixels
     size: tuple[float, float]  # w, h, image pixels
-    rest: tuple[float, float] = (0.0, 0.0)  # x, y of the peak when the target has not moved, patch pixels
+    rest: Rest = UNMEASURED  # how far beside the target its response peaks
     scale: float = 1.0  # size relative to the first frame
 
     @property
@@ -135,12 +135,22 @@ class SiamFCTracker:
         return self._at_rest(frame, states) if s.still_reference else states
 
     def _at_rest(self, frame: Image, states: Sequence[SiamFCState]) -> list[SiamFCState]:
-        """The states with the peak that each target gives in its own first frame."""
-        responses = self._match(self._cut(frame, states, np.ones(1)), states)
-        maps = [_upsampled(response, self.settings.upsampling)[0] for response in responses]
-        peaks = [self._shift_in_patch(m, responses.shape[-1]) for m in maps]
-        # a peak further away is something else that looks alike, not the target
-        return [replace(s, rest=p) if max(map(abs, p)) < STRIDE_PX else s for s, p in zip(states, peaks, strict=True)]
+        """The states with the peaks that each target gives in its own first frame."""
+        s = self.settings
+        centers, sides, fills = [], [], []
+        for state in states:
+            side = self.search_side(state)
+            px = side / s.search_size
+            centers += [(state.center[0] - px * x, state.center[1] - px * y) for x, y in SHIFTS]
+            sides += [side] * len(SHIFTS)
+            fills += [state.fill] * len(SHIFTS)
+        windows = cut_windows(frame, centers, np.array(sides)[:, None], s.search_size, fills)
+        responses = self._match(windows.reshape(len(states), len(SHIFTS), *windows.shape[2:]), states)
+        peaks = [
+            [self._shift_in_patch(upsampled, response.shape[-1]) for upsampled in _upsampled(response, s.upsampling)]
+            for response in responses
+        ]
+        return [replace(state, rest=Rest.measured(found)) for state, found in zip(states, peaks, strict=True)]
 
     def step(self, frame: Image, states: Sequence[SiamFCState]) -> tuple[list[SiamFCState], list[Prediction]]:
         """See `Tracker.step`."""
@@ -192,10 +202,10 @@ class SiamFCTracker:
         peaks = [float(m.max()) for m in maps]
         best = int(np.argmax([self._penalised(peak, scale) for scale, peak in enumerate(peaks)]))
         factor = float(s.scale_factors[best])
-        px, py = self._shift_in_patch(maps[best], response.shape[-1])
+        x, y = state.rest.place(self._shift_in_patch(maps[best], response.shape[-1]))
         side_per_px = self.search_side(state) * factor / s.search_size
-        cx = min(max(state.center[0] + (px - state.rest[0]) * side_per_px, 0.0), float(width))
-        cy = min(max(state.center[1] + (py - state.rest[1]) * side_per_px, 0.0), float(height))
+        cx = min(max(state.center[0] + x * side_per_px, 0.0), float(width))
+        cy = min(max(state.center[1] + y * side_per_px, 0.0), float(height))
         damped = 1 - s.scale_damping + s.scale_damping * factor
         scale = min(max(state.scale * damped, s.min_scale), s.max_scale)
         change = scale / state.scale
