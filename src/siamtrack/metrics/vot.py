@@ -1,0 +1,275 @@
+"""Accuracy and robustness of supervised VOT results, 2015 to 2019 (Kristan et al., ICCV 2015 and 2019 workshops).
+
+A supervised run restarts the tracker after each failure. Its result file has one line a frame: `1` where the tracker was
+started, `2` where it failed (no overlap left), `0` on the frames skipped until the restart, else a region. The tools that
+score such files disagree in details: see `siamtrack.metrics.vot_presets`. EAO is in `siamtrack.metrics.vot_eao`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from siamtrack.errors import DataError
+from siamtrack.metrics.vot_presets import Bounds, BoxCorners, VOTPreset
+from siamtrack.polygon import OverlapRule, Polygon, box_corners, polygon_overlaps
+
+Region = NDArray[np.float64]
+"""One frame's entry: (1,) a code; (4,) a box x, y, w, h; (6,), (8,), ... corners x1, y1, x2, y2, ... of a polygon."""
+
+Floats = NDArray[np.float64]
+
+SKIPPED, START, FAILURE = 0, 1, 2
+"""The codes."""
+
+
+def regions_from_text(text: str, where: str) -> list[Region]:
+    """The frames of a VOT trajectory or ground truth, one a line.
+
+    Args:
+        text: the file's content; numbers separated by commas or blanks.
+        where: its name, for error messages.
+
+    Raises:
+        DataError: a line is no code, box or polygon, with its number.
+    """
+    lines = text.rstrip().splitlines()
+    regions = []
+    for number, line in enumerate(lines, 1):
+        try:
+            region = np.array([float(cell) for cell in re.split(r"[,\s]+", line.strip().rstrip(","))])
+        except ValueError:
+            region = np.empty(0)
+        if not (len(region) == 1 and region[0] in (SKIPPED, START, FAILURE)) and (len(region) < 4 or len(region) % 2):
+            shown = line if len(line) <= 60 else line[:57] + "..."
+            raise DataError(f"{where}, line {number}: found '{shown}', expected 0, 1, 2, x,y,w,h or the corners of a polygon.")
+        regions.append(region)
+    return regions
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SupervisedSequence:
+    """One sequence and what a tracker did on it.
+
+    Attributes:
+        name: of the sequence.
+        truth: the true region of each of N frames; (1,) or NaN where there is none.
+        width: of the images, pixels.
+        height: of the images, pixels.
+        runs: the repetitions, each with N frames.
+        tags: which frames have an attribute, (N,) of 0 and 1, by name.
+        practical: (N,) overlap differences below which two results are the same in practice; None: not known.
+
+    Raises:
+        DataError: no runs; lengths that differ; a run that does not begin with a start (code 1).
+    """
+
+    name: str
+    truth: Sequence[Region]
+    width: int
+    height: int
+    runs: Sequence[Sequence[Region]]
+    tags: Mapping[str, ArrayLike] = field(default_factory=dict)
+    practical: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        frames = len(self.truth)
+        if not self.runs or not frames:
+            raise DataError(
+                f"Sequence {self.name} has {frames} frames and {len(self.runs)} runs; expected one or more of both."
+            )
+        for number, run in enumerate(self.runs, 1):
+            if len(run) != frames:
+                raise DataError(f"Run {number} of sequence {self.name} has {len(run)} frames, its ground truth {frames}.")
+            if code_of(run[0]) != START:
+                raise DataError(
+                    f"Run {number} of sequence {self.name} begins with {np.asarray(run[0]).tolist()}; expected the code 1 of "
+                    "a start, as in the result files of the VOT toolkits."
+                )
+        marks = dict(self.tags) | ({} if self.practical is None else {"practical": self.practical})
+        for name, values in marks.items():
+            if np.shape(values) != (frames,):
+                raise DataError(f"'{name}' of sequence {self.name} has shape {np.shape(values)}; expected ({frames},).")
+
+    def tag(self, name: str) -> Floats:
+        """(N,) 1 on the frames with that attribute; "all" is on every frame, a tag that the sequence lacks on none."""
+        if name == "all":
+            return np.ones(len(self.truth))
+        return np.asarray(self.tags.get(name, np.zeros(len(self.truth))), np.float64)
+
+
+def code_of(region: ArrayLike) -> int | None:
+    """The code in a frame of a run; None where it is a region."""
+    values = np.asarray(region)
+    return int(values[0]) if values.shape == (1,) else None
+
+
+def frames_with(run: Sequence[Region], code: int) -> list[int]:
+    """Indices of the frames that hold a code."""
+    return [i for i, region in enumerate(run) if code_of(region) == code]
+
+
+def region_overlaps(
+    run: Sequence[Region],
+    truth: Sequence[Region],
+    *,
+    size: tuple[int, int],
+    rule: OverlapRule = "exact",
+    corners: BoxCorners = "continuous",
+    bounds: Bounds = "none",
+) -> Floats:
+    """Overlap with the truth in each frame.
+
+    Args:
+        run: N frames of a run.
+        truth: N true regions.
+        size: width and height of the images, pixels.
+        rule: how overlap is measured (`siamtrack.polygon`).
+        corners: how boxes become polygons (`siamtrack.metrics.vot_presets`).
+        bounds: where the overlap is cut off (the same).
+
+    Returns:
+        (N,), in [0, 1]; NaN where either holds a code or a NaN.
+    """
+    pairs = zip(run, truth, strict=True)
+    compared = [i for i, pair in enumerate(pairs) if code_of(pair[0]) is None and code_of(pair[1]) is None]
+    less = 1 if bounds == "last pixel" else 0
+    overlaps = np.full(len(run), np.nan)
+    overlaps[compared] = polygon_overlaps(
+        [_polygon(run[i], corners) for i in compared],
+        [_polygon(truth[i], corners) for i in compared],
+        rule=rule,
+        bounds=None if bounds == "none" else (size[0] - less, size[1] - less),
+    )
+    return overlaps
+
+
+def _polygon(region: ArrayLike, corners: BoxCorners) -> Polygon:
+    values = np.asarray(region, np.float64)
+    if len(values) != 4:
+        return values.reshape(-1, 2)
+    if corners == "rounded":
+        values = np.rint(values)
+    # an inclusive box of less than a pixel turns over; the tools let it, and count the pixels of what comes out
+    return box_corners(values if corners == "continuous" else values - (0, 0, 1, 1))
+
+
+def runs_of(sequence: SupervisedSequence, preset: VOTPreset) -> Sequence[Sequence[Region]]:
+    """The runs that the tool looks at."""
+    all_of_them = preset.repetitions == "all" or len(sequence.runs) == 15
+    return sequence.runs if all_of_them else sequence.runs[:1]
+
+
+def run_overlaps(sequence: SupervisedSequence, preset: VOTPreset, bounds: Bounds) -> Floats:
+    """(R, N) overlaps of the runs that the tool looks at, as it measures them."""
+    size = (sequence.width, sequence.height)
+    runs = [
+        region_overlaps(run, sequence.truth, size=size, rule=preset.rule, corners=preset.box_corners, bounds=bounds)
+        for run in runs_of(sequence, preset)
+    ]
+    return np.stack(runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyRobustness:
+    """How well a tracker fits while it tracks, and how often it fails.
+
+    Attributes:
+        accuracy: mean overlap without the frames after a start, in [0, 1]; 0 where no frame is left, as in the tools.
+        failures: how many, mean over the repetitions: of all sequences together, or the weighted mean of a sequence where
+            the preset pools "sequences".
+        robustness: failures per hundred frames; the "R" of the tables of VOT2016 to VOT2019. Smaller is better.
+        failures_per_sequence: the "R" of the tables of VOT2015.
+        reliability: exp(-S * failures per frame), chance to track S frames without failure; x axis of the AR plot.
+    """
+
+    accuracy: float
+    failures: float
+    robustness: float
+    failures_per_sequence: float
+    reliability: float
+
+    @property
+    def ar_point(self) -> tuple[float, float]:
+        """(x, y) in the AR plot: reliability and accuracy; both are best at 1."""
+        return self.reliability, self.accuracy
+
+
+def accuracy_robustness(sequences: Sequence[SupervisedSequence], preset: VOTPreset) -> AccuracyRobustness:
+    """Accuracy and robustness over sequences; a list of one gives those of a sequence.
+
+    Raises:
+        DataError: no sequences.
+    """
+    if not sequences:
+        raise DataError("There are no sequences to score; expected one or more.")
+    frames = np.array([len(sequence.truth) for sequence in sequences])
+    failures = np.array([np.mean([len(frames_with(r, FAILURE)) for r in runs_of(s, preset)]) for s in sequences])
+    overlaps = [_after_burn_in(sequence, preset) for sequence in sequences]
+    if preset.pooling == "frames":
+        accuracy = _mean(np.concatenate([_frame_means(runs) for runs in overlaps]))
+        total = float(failures.sum())
+        rate, per_sequence = total / float(frames.sum()), total / len(sequences)
+    else:
+        means = [np.mean([_mean(run) for run in runs]) for runs in overlaps]
+        accuracy = float(np.average(means, weights=frames))
+        total = per_sequence = float(np.average(failures, weights=frames))
+        rate = total / float(frames.mean())
+    return AccuracyRobustness(
+        accuracy=accuracy,
+        failures=total,
+        robustness=100 * rate,
+        failures_per_sequence=per_sequence,
+        reliability=math.exp(-preset.sensitivity * rate),
+    )
+
+
+def _after_burn_in(sequence: SupervisedSequence, preset: VOTPreset) -> Floats:
+    """(R, N) overlaps, NaN in the first frames after each start."""
+    overlaps = run_overlaps(sequence, preset, preset.accuracy_bounds)
+    for row, run in zip(overlaps, runs_of(sequence, preset), strict=True):
+        for start in frames_with(run, START):
+            row[start : start + preset.burn_in] = np.nan
+    return overlaps
+
+
+def _frame_means(runs: Floats) -> Floats:
+    """(N,) mean of each frame over the runs in which it has an overlap; NaN where it has none."""
+    known = ~np.isnan(runs)
+    count = known.sum(0)
+    return np.asarray(np.where(count > 0, np.nansum(runs, 0) / np.maximum(count, 1), np.nan))
+
+
+def _mean(overlaps: Floats) -> float:
+    known = overlaps[~np.isnan(overlaps)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def accuracy_overlaps(sequences: Sequence[SupervisedSequence], preset: VOTPreset) -> Floats:
+    """(total frames,) overlaps that accuracy is the mean of, averaged over repetitions; NaN where a frame does not count."""
+    return np.concatenate([_frame_means(_after_burn_in(sequence, preset)) for sequence in sequences])
+
+
+def same_in_practice(first: ArrayLike, second: ArrayLike, practical: ArrayLike) -> bool:
+    """Whether two trackers' accuracies differ by less than what a person annotating the frames would.
+
+    The mean over frames of difference / practical difference lies within (-1, 1) (analyze_accuracy_robustness.m).
+
+    Args:
+        first: (N,) `accuracy_overlaps` of one tracker.
+        second: (N,) those of the other; frames with NaN in either are left out.
+        practical: (N,) practical differences of the frames, above 0.
+
+    Raises:
+        DataError: no frame has both overlaps.
+    """
+    a, b, limit = (np.asarray(values, np.float64) for values in (first, second, practical))
+    known = ~np.isnan(a - b)
+    if not known.any():
+        raise DataError("No frame has an overlap in both results; expected results of the same sequences.")
+    return bool(abs(np.mean((a - b)[known] / limit[known])) < 1)
