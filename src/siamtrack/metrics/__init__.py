@@ -1,1 +1,1 @@
-"""How well boxes match the truth: pure functions of arrays."""
+"""How well boxes, masks and confidences match the truth: pure functions of arrays."""
