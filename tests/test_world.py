@@ -209,6 +209,8 @@ def test_own_pictures_are_ground_and_objects(tmp_path: Path) -> None:
 def test_stills_without_cutouts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no cut-outs"):
         Pictured(Material(pictures(tmp_path).stills, (), ()))
+    with pytest.raises(DataError, match="no stills to be grounds"):  # as it may be among the few that are held out
+        Pictured(Material((), pictures(tmp_path).cutouts, ()))
 
 
 @pytest.mark.parametrize(

@@ -77,31 +77,34 @@ def _checkpoint(name: str | Path | None) -> SiamFC | None:
     """The network in a checkpoint file, a model folder, or an embedded model of that name."""
     if name is None:
         return None
-    from siamtrack.library import model_names
     from siamtrack.model_folder import WEIGHTS
     from siamtrack.models.siamfc_checkpoints import read_checkpoint
 
-    known = model_names()
-    path = Path(name)
-    if not path.exists():
-        if str(name) not in known:
-            raise WeightsError(
-                f"There is no file or folder '{name}', and no model of that name. {nearest(str(name), list(known))}"
-            )
-        path = known[str(name)].folder
+    path = _place(name)
     if path.is_dir() and not (path / WEIGHTS).is_file():
         raise WeightsError(f"'{path}' is neither a model folder nor a finished run: it has no {WEIGHTS}.")
     return read_checkpoint(path / WEIGHTS if path.is_dir() else path)
 
 
+def _place(name: str | Path) -> Path:
+    """The file or folder of that name, or else the folder of the embedded model."""
+    from siamtrack.library import model_names
+
+    if Path(name).exists():
+        return Path(name)
+    known = model_names()
+    if str(name) not in known:
+        raise WeightsError(f"There is no file or folder '{name}', and no model of that name. {nearest(str(name), list(known))}")
+    return known[str(name)].folder
+
+
 def _licences(start: str | None) -> list[str]:
     """What the weights that are begun with ask of those made of them."""
-    from siamtrack.library import model_names
     from siamtrack.model_folder import DESCRIPTION, read_model_folder
 
     if start is None:
         return []
-    folder = Path(start) if Path(start).exists() else model_names()[start].folder
+    folder = _place(start)
     if not (folder / DESCRIPTION).is_file():
         return []
     licence = read_model_folder(folder).description.licence

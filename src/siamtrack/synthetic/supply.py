@@ -70,10 +70,14 @@ class Pictured:
         built_in: share of grounds and objects that are drawn from nothing.
 
     Raises:
-        DataError: there is no cut-out.
+        DataError: there is no cut-out, or no still.
     """
 
     def __init__(self, material: Material, *, built_in: float = 0.1) -> None:
+        if not material.stills:
+            raise DataError(
+                f"There are {len(material.cutouts)} cut-outs but no stills to be grounds; give images without alpha."
+            )
         if not material.cutouts:
             raise DataError(
                 f"There are {len(material.stills)} stills but no cut-outs to be objects; expected images with an alpha channel "

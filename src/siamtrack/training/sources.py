@@ -105,7 +105,7 @@ class WorldData:
         """The pictures of one part.
 
         Raises:
-            DataError: there is no cut-out.
+            DataError: there is no cut-out, or no still.
         """
         return BuiltIn() if self.material is None else Pictured(self.material.part(part))
 
