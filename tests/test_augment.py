@@ -15,8 +15,9 @@ from siamtrack.datasets.crops import Crop, Sighting
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.pair import Pair
-from siamtrack.training.augment import AUGMENTATIONS, OFF, AugmentSettings, make_pair, random_colour
-from siamtrack.training.look_alikes import MOST_HIDDEN, add_look_alikes, add_occluder
+from siamtrack.training.augment import AUGMENTATIONS, OFF, AugmentSettings, make_pair
+from siamtrack.training.look_alikes import MOST_HIDDEN, Subject, look_alikes, occluder
+from siamtrack.training.recorded import random_colour
 
 GROUND = (60.0, 90.0, 120.0)
 
@@ -146,7 +147,9 @@ def test_the_colour_of_the_paper_is_one_colour_for_the_whole_picture() -> None:
 )
 def test_an_occluder_covers_a_part_of_the_target_and_nothing_else(box: tuple[float, ...], seed: int) -> None:
     patch = np.zeros((255, 255, 3), np.uint8)
-    add_occluder(patch, np.array(box, np.float32), np.full((319, 319, 3), 255, np.uint8), np.random.default_rng(seed))
+    white = Subject(np.full((319, 319, 3), 255, np.uint8), 319, (50.0, 50.0))
+    if paste := occluder(np.array(box, np.float32), 255, white, np.random.default_rng(seed)):
+        paste.draw(patch, paste.picture)
     rows, columns = np.where(patch[..., 0] > 0)
     x, y, w, h = box
     assert len(rows) <= MOST_HIDDEN * w * h + 1e-3
@@ -163,8 +166,10 @@ def test_look_alikes_never_touch_the_target(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     patch = np.zeros((255, 255, 3), np.uint8)
     box = np.array([*rng.uniform(40, 130, 2), 60, 50], np.float32)
-    others = [sighting(np.full((319, 319, 3), 255, np.uint8), tuple(rng.uniform(20, 90, 2))) for _ in range(count)]
-    add_look_alikes(patch, box, others, rng)
+    white = np.full((319, 319, 3), 255, np.uint8)
+    others = [Subject(white, 319, (float(w), float(h))) for w, h in rng.uniform(20, 90, (count, 2))]
+    for paste in look_alikes(box, 255, others, rng):
+        paste.draw(patch, paste.picture)
     x, y, w, h = box
     assert not patch[int(np.ceil(y)) : int(y + h), int(np.ceil(x)) : int(x + w)].any()
 

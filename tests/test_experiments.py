@@ -248,8 +248,8 @@ def test_scales_are_measured_and_timed(clips: Path, tmp_path: Path) -> None:
     run_scales(out, videos=clips)
     rows = table(out / "scales.csv")
     assert [(row["preset"], row["scales"]) for row in rows] == [("siamfc-1s", "1"), ("siamfc", "3"), ("siamfc-5s", "5")]
-    times = [float(row["ms a frame"]) for row in rows]
-    assert 0 < times[0] < times[2]
+    assert [float(row["ms a frame"]) for row in rows] == [float(row["ms a frame"]) for row in table(out / "speed.csv")]
+    assert all(1000 == pytest.approx(float(row["ms a frame"]) * float(row["frames a second"])) for row in rows)
     for row in rows:
         overlaps = [
             iou(read_boxes(out / "tracks" / row["preset"] / f"{video.name}.txt")[1:], video.boxes[1:]).mean()

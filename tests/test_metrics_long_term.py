@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamtrack.errors import DataError, SettingsError
+from siamtrack.errors import DataError
 from siamtrack.metrics.long_term import (
     PRESETS,
     LongTermPreset,
     LongTermScores,
     LongTermSequence,
     confidence_thresholds,
-    long_term_preset,
     long_term_scores,
 )
 
@@ -110,8 +109,6 @@ def test_what_cannot_be_scored_is_refused() -> None:
         sequence([0.5, 0.5], [0.5, 0.5], [0, 0])
     with pytest.raises(DataError, match="no sequences"):
         long_term_scores([], PYSOT)
-    with pytest.raises(SettingsError, match="Did you mean 'vot-matlab'"):
-        long_term_preset("vot-matlap")
 
 
 def test_the_number_of_thresholds_can_be_changed() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from siamtrack.box import center_error, iou
-from siamtrack.errors import DataError, SettingsError
+from siamtrack.errors import DataError
 from siamtrack.metrics.ope import (
     average_overlap,
     mean_over_classes,
@@ -22,7 +22,7 @@ from siamtrack.metrics.ope import (
     precision_curve,
     success_rate,
 )
-from siamtrack.metrics.ope_presets import PRESETS, OPEPreset, find_preset
+from siamtrack.metrics.ope_presets import PRESETS, OPEPreset
 from siamtrack.metrics.ope_scores import SequenceScores, join_runs, score_benchmark, score_sequence
 
 OTB, LASOT, PYSOT, GOT10K = (PRESETS[name] for name in ("otb-matlab", "lasot", "pysot", "got10k"))
@@ -271,9 +271,6 @@ def test_what_cannot_be_scored() -> None:
         score_benchmark([])
     with pytest.raises(DataError, match="otb-matlab, pysot; expected"):
         join_runs([score_sequence(TRUTH, TRUTH, preset) for preset in (OTB, PYSOT)])
-    with pytest.raises(SettingsError, match=r"no preset 'lassot' .* Did you mean 'lasot'"):
-        find_preset("lassot")
-    assert find_preset("lasot") is LASOT
 
 
 def test_arguments_are_left_as_they_were() -> None:

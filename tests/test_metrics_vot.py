@@ -10,17 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamtrack.errors import DataError, SettingsError
-from siamtrack.metrics.vot import (
-    SupervisedSequence,
-    accuracy_overlaps,
-    accuracy_robustness,
-    region_overlaps,
-    regions_from_text,
-    same_in_practice,
-)
+from siamtrack.errors import DataError
+from siamtrack.metrics.vot import SupervisedSequence, region_overlaps, regions_from_text
+from siamtrack.metrics.vot_accuracy import accuracy_overlaps, accuracy_robustness, same_in_practice
 from siamtrack.metrics.vot_eao import eao, eao_curve, fragments, practical_difference_curve
-from siamtrack.metrics.vot_presets import PRESETS, VOTPreset, eao_interval, vot_preset
+from siamtrack.metrics.vot_presets import PRESETS, VOTPreset, eao_interval
 
 EXACT = VOTPreset(name="exact", rule="exact", accuracy_bounds="none", eao_bounds="none", burn_in=2)
 MATLAB, PYSOT, PYTHON = (
@@ -284,11 +278,8 @@ def test_small_differences_are_the_same_in_practice() -> None:
         same_in_practice([np.nan], [0.5], [0.1])
 
 
-def test_presets_and_intervals_are_found_by_name_and_year() -> None:
-    assert vot_preset("pysot").fragment_at_end
+def test_intervals_are_found_by_year() -> None:
     intervals = [(108, 371), (108, 371), (100, 356), (100, 356), (46, 291)]
     assert [eao_interval(year) for year in range(2015, 2020)] == intervals
-    with pytest.raises(SettingsError, match="Did you mean 'pysot'"):
-        vot_preset("pyspt")
     with pytest.raises(DataError, match="no EAO interval for VOT2020"):
         eao_interval(2020)

@@ -24,8 +24,9 @@ def pixels(*shape: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize(("size", "cells"), [(127, 6), (255, 22), (87, 1), (94, 1), (95, 2), (247, 21), (263, 23)])
 def test_size_of_the_features(network: SiamFC, size: int, cells: int) -> None:
+    """256 channels at every width, so that a narrow network can learn those of a wide one."""
     with torch.no_grad():
-        assert network.embed(pixels(1, 3, size, size)).shape == (1, 32, cells, cells)
+        assert network.embed(pixels(1, 3, size, size)).shape == (1, 256, cells, cells)
 
 
 def test_channels_of_the_paper() -> None:

@@ -252,7 +252,7 @@ def test_pictures_that_are_all_bad_are_an_error_whoever_loads_them(tmp_path: Pat
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     pairs = TrainingData(material=find_material([tmp_path])).pairs(RECIPE, "training")
     with pytest.raises(
-        DataError, match=r"^20 pictures in a row cannot be read; the last one: '.*broken\.jpg' cannot be decoded"
+        DataError, match=r"^20 pairs in a row cannot be made; the last one: '.*broken\.jpg' cannot be decoded"
     ):
         list(batches(pairs, range(4), batch_size=2, workers=workers))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from siamtrack.metrics.vot import SupervisedSequence, accuracy_robustness, regions_from_text
+from siamtrack.metrics.vot import SupervisedSequence, regions_from_text
+from siamtrack.metrics.vot_accuracy import accuracy_robustness
 from siamtrack.metrics.vot_eao import eao, eao_curve
 from siamtrack.metrics.vot_presets import PRESETS, eao_interval
 

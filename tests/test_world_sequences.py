@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ from command_line import INPUT, OUTPUT, run
 
 from siamtrack.errors import DataError
 from siamtrack.library import open_training_set
-from siamtrack.results import read_boxes
-from siamtrack.synthetic.benchmark_folders import TAGS
+from siamtrack.results import read_boxes, read_rows
+from siamtrack.synthetic.benchmark_folders import TAGS, RenderedSequence
 from siamtrack.synthetic.supply import BuiltIn
+from siamtrack.synthetic.truth import Labelled
 from siamtrack.synthetic.world import World
-from siamtrack.synthetic.world_sequences import world_sequences
+from siamtrack.synthetic.world_sequences import world_sequences, write_videos
 from siamtrack.synthetic.world_settings import WorldSettings
 
 SIZE = ("--size", "160x120", "--sequences", 2, "--frames", 6, "--seed", 4)
@@ -73,6 +76,11 @@ def test_otb_and_going_on(tmp_path: Path, drawn: Drawn) -> None:
     assert "seed 4, not 5" in ended.error
 
 
+def test_a_size_among_the_settings_is_told(tmp_path: Path) -> None:
+    ended = run("synth", "world", "--out", "w", *SIZE, "--set", "width=176", folder=tmp_path)
+    assert (ended.code, "6 frames, 176x120, in the layout otb" in ended.out) == (0, True), ended
+
+
 def test_davis(tmp_path: Path, drawn: Drawn) -> None:
     assert run("synth", "world", "--layout", "davis", "--out", "w", *SIZE, folder=tmp_path).code == 0
     import cv2
@@ -100,6 +108,30 @@ def test_videos_are_training_data(tmp_path: Path, drawn: Drawn) -> None:
                 np.testing.assert_allclose(box, boxes[position][int(target.name)], atol=1e-3)
 
 
+def test_an_interrupted_table_is_not_there(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a sequence; the next run begins it again, and an object out of view has empty cells."""
+    present, absent = [1.5, 2, 30, 20.25], [math.nan] * 4
+
+    def sequence(stops: bool) -> RenderedSequence:
+        def frames() -> Iterator[Labelled]:
+            for boxes in ([present, absent], [absent, present]):
+                yield Labelled(np.zeros((32, 48, 3), np.uint8), np.zeros((32, 48), np.uint8), np.array(boxes), np.ones(2))
+            if stops:
+                raise KeyboardInterrupt
+
+        return RenderedSequence(name="a", frames=frames(), fps=25, targets=(1,), tags={})
+
+    with pytest.raises(KeyboardInterrupt):
+        list(write_videos(tmp_path / "w", [sequence(stops=True)], content={}))
+    assert not (tmp_path / "w" / "a.csv").exists()
+    assert list(write_videos(tmp_path / "w", [sequence(stops=False)], content={})) == ["a"]
+    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["a.csv", "a.mp4", "synthetic.json"]
+    assert (tmp_path / "w" / "a.csv").read_text() == (
+        "frame,target,x,y,w,h,score\n0,0,1.5,2,30,20.25,\n0,1,,,,,\n1,0,,,,,\n1,1,1.5,2,30,20.25,\n"
+    )
+    assert {row.target for row in read_rows(tmp_path / "w" / "a.csv") if row.box.absent and row.frame == 0} == {1}
+
+
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear all")
@@ -109,6 +141,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
         (("--out", "w", "--layout", "daviss"), INPUT, "'davis'"),
         (("--out", "w", "--size", "big"), INPUT, "WIDTHxHEIGHT"),
         (("--out", "w", "--size", "8x8"), INPUT, "width"),
+        (("--out", "w", "--seed", -1), INPUT, "seed is -1"),
         (("--out", "w", "--set", "smalest=0.1"), INPUT, "'smallest'"),
         (("--out", "w", "--set", "smallest=0.9"), INPUT, "largest"),
         (("--out", "w", "--pictures", "empty"), INPUT, "No still images"),

@@ -1,4 +1,7 @@
-"""Opening a model by name or by folder. The one place that imports by name: the folder `trackers/` is the registry."""
+"""Opening models, training sets and benchmarks by name.
+
+The one place that imports by name: the folders `trackers/` and `datasets/` are the registries.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.datasets.clips import TrainingSet
 from siamtrack.errors import DataError, MissingExtraError, ModelError, SettingsError, nearest
 from siamtrack.model_folder import (
@@ -130,7 +134,7 @@ def settings_of(name: str | Path) -> dict[str, Any]:
 
 def training_set_names() -> list[str]:
     """Every kind of training data that `open_training_set` knows: the modules of `datasets/` that end with TRAINING_SET."""
-    return sorted(path.stem for path in (Path(__file__).parent / "datasets").glob("[a-z]*.py") if _training_set(path.stem))
+    return [name for name in _dataset_modules() if _training_set(name)]
 
 
 def open_training_set(root: Path, name: str | None = None) -> TrainingSet:
@@ -163,8 +167,47 @@ def open_training_set(root: Path, name: str | None = None) -> TrainingSet:
     )
 
 
+def benchmark_names() -> list[str]:
+    """Every benchmark that `open_benchmark` knows."""
+    return sorted(_benchmarks())
+
+
+def open_benchmark(name: str, root: Path, sequences: Sequence[str] | None = None) -> tuple[Benchmark, list[BenchmarkSequence]]:
+    """A benchmark, and its sequences in a folder.
+
+    Args:
+        name: of the benchmark.
+        root: the folder that its archives unpack to, or one with that folder in it.
+        sequences: names of those that are wanted; None: the whole benchmark.
+
+    Raises:
+        DataError: the folder is not laid out as that benchmark, a sequence is missing, or annotation is malformed; of the whole
+            benchmark none may be missing.
+        SettingsError: an unknown benchmark or sequence.
+    """
+    benchmarks = _benchmarks()
+    if name not in benchmarks:
+        raise SettingsError(f"Unknown benchmark '{name}'. {nearest(name, benchmarks)}")
+    if sequences is not None and not sequences:
+        raise SettingsError("No sequence is named; name one or more, or none at all for the whole benchmark.")
+    return benchmarks[name], benchmarks[name].read(root, sequences)
+
+
+def _benchmarks() -> dict[str, Benchmark]:
+    """By name: all that the modules of `datasets/` list as BENCHMARKS."""
+    return {one.name: one for module in _dataset_modules() for one in getattr(_dataset(module), "BENCHMARKS", ())}
+
+
+def _dataset_modules() -> list[str]:
+    return sorted(path.stem for path in (Path(__file__).parent / "datasets").glob("[a-z]*.py"))
+
+
+def _dataset(module: str) -> Any:
+    return importlib.import_module(f"siamtrack.datasets.{module}")
+
+
 def _training_set(name: str) -> type[TrainingSet] | None:
-    found: type[TrainingSet] | None = getattr(importlib.import_module(f"siamtrack.datasets.{name}"), "TRAINING_SET", None)
+    found: type[TrainingSet] | None = getattr(_dataset(name), "TRAINING_SET", None)
     return found
 
 

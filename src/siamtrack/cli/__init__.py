@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from siamtrack.cli import data, data_show, experiment, look, make, synth, synth_world, track
+from siamtrack.cli import compare, data, data_show, evaluate, experiment, look, make, report, synth, synth_world, track, vot
 from siamtrack.errors import InputError, OutputError, SiamtrackError
 
 INTERRUPTED = 130
@@ -72,6 +72,10 @@ for _command in (
     look.models,
     look.bench,
     look.doctor,
+    evaluate.evaluate,
+    compare.compare,
+    report.report,
+    vot.vot,
     make.train,
     make.export,
     make.convert,

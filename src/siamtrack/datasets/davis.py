@@ -1,29 +1,39 @@
-"""DAVIS 2017 and 2016, training parts (Pont-Tuset et al., 2017; Perazzi et al., CVPR 2016; davischallenge.org).
+"""DAVIS 2017 and 2016 (Pont-Tuset et al., 2017; Perazzi et al., CVPR 2016; davischallenge.org).
 
-JPEGImages/480p/VIDEO/00000.jpg, Annotations/480p/VIDEO/00000.png for every frame, and a list of the training videos:
+JPEGImages/480p/VIDEO/00000.jpg, Annotations/480p/VIDEO/00000.png for every frame, and lists of videos, train.txt and val.txt:
 
-* 2017, ImageSets/2017/train.txt, a name a line (60 videos). Masks number the objects from 1; 255 marks pixels that belong to
+* 2017, ImageSets/2017/: a name a line (60 videos to train on). Masks number the objects from 1; 255 marks pixels that belong to
   none for certain and is left out.
-* 2016, ImageSets/480p/train.txt, a frame and its mask a line (30 videos). Masks are 0 and 255: all that is not 0 is the one
-  object, named 1. Taken where the list of 2017 is missing; the archive of 2017 also repeats videos of 2016 with its own masks.
+* 2016, ImageSets/480p/: a frame and its mask a line (30 videos to train on). Masks are 0 and 255: all that is not 0 is the
+  one object, named 1. Taken where the list of 2017 is missing; the archive of 2017 also repeats videos of 2016 with its own
+  masks.
 
 Boxes are tight around the pixels of an object, NaN in frames where it has none. Categories are not in these archives.
+
+As benchmarks, 2016 is the 20 videos of val.txt, and 2017 the 61 objects in the 30 videos of its val.txt: VIDEO_1, VIDEO_2 and
+so on. Objects are those of the first frame. Either can be named: VIDEO_1, or VIDEO for all objects in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from siamtrack.datasets.clips import Clip, Target, TrainingSet
+from siamtrack.box import Boxes
+from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
+from siamtrack.datasets.benchmark_folders import choose_sequences, find_root
+from siamtrack.datasets.clips import Clip, PictureFiles, Target, TrainingSet
 from siamtrack.datasets.palette_masks import LabelMasks, tight_boxes
 from siamtrack.datasets.sequence_folders import folders_in, listed_names, numbered_frames, require_folders
-from siamtrack.errors import DataError
+from siamtrack.errors import DataError, SettingsError, nearest
 
 _LIST_2017 = Path("ImageSets", "2017", "train.txt")
 _LIST_2016 = Path("ImageSets", "480p", "train.txt")
+_VALIDATED_2017 = _LIST_2017.with_name("val.txt")
+_VALIDATED_2016 = _LIST_2016.with_name("val.txt")
 _FRAMES = Path("JPEGImages", "480p")
 _MASKS = Path("Annotations", "480p")
 _VOID = 255
@@ -57,22 +67,30 @@ class DAVIS(TrainingSet):
 
     def clip(self, name: str) -> Clip:
         """See `TrainingSet`."""
-        frames = numbered_frames(self.root / _FRAMES / name)
-        folder = self.root / _MASKS / name
-        masks = LabelMasks(tuple(folder / f"{path.stem}.png" for path in frames.paths), single=self._single)
-        if (count := len(list(folder.glob("[0-9]*.png")))) != len(frames):
-            raise DataError(f"'{folder}' holds {count} masks for the {len(frames)} frames in '{self.root / _FRAMES / name}'.")
-        boxes, size = tight_boxes(masks, range(len(frames)))
-        if set(boxes) == {_VOID}:
-            raise DataError(f"The masks in '{folder}' hold 0 and 255 only, as those of 2016 do, and '{_LIST_2017}' is of 2017.")
-        boxes.pop(_VOID, None)
-        if not boxes:
-            raise DataError(f"The masks in '{folder}' show no object.")
+        frames, masks, boxes, size = _annotated(self.root, name, single=self._single)
         everywhere, unknown = np.arange(len(frames)), np.full(len(frames), np.nan)
         targets = [
             Target(name=str(number), positions=everywhere, boxes=boxes[number], visibility=unknown) for number in sorted(boxes)
         ]
         return Clip(name=name, frames=frames, targets=tuple(targets), size=size, masks=masks)
+
+
+def _annotated(
+    root: Path, video: str, *, single: bool
+) -> tuple[PictureFiles, LabelMasks, Mapping[int, Boxes], tuple[int, int]]:
+    """Frames, masks, boxes by the number of the object, and (width, height)."""
+    frames = numbered_frames(root / _FRAMES / video)
+    folder = root / _MASKS / video
+    masks = LabelMasks(tuple(folder / f"{path.stem}.png" for path in frames.paths), single=single)
+    if (count := len(list(folder.glob("[0-9]*.png")))) != len(frames):
+        raise DataError(f"'{folder}' holds {count} masks for the {len(frames)} frames in '{root / _FRAMES / video}'.")
+    boxes, size = tight_boxes(masks, range(len(frames)))
+    if set(boxes) == {_VOID}:
+        raise DataError(f"The masks in '{folder}' hold 0 and 255 only, as those of 2016 do, and '{_LIST_2017}' is of 2017.")
+    boxes.pop(_VOID, None)
+    if not boxes:
+        raise DataError(f"The masks in '{folder}' show no object.")
+    return frames, masks, boxes, size
 
 
 def _video(line: str, listed: Path) -> str:
@@ -85,4 +103,76 @@ def _video(line: str, listed: Path) -> str:
     return parts[3]
 
 
+def _read(root: Path, names: Sequence[str] | None, *, title: str, file: Path, videos: int) -> list[BenchmarkSequence]:
+    root = find_root(
+        root,
+        lambda folder: (folder / file).is_file() and (folder / _MASKS).is_dir(),
+        names=("DAVIS", title),
+        expected=f"{file}, {_FRAMES}/VIDEO/00000.jpg and {_MASKS}/VIDEO/00000.png",
+    )
+    listed = sorted({_video(line, root / file) for line in listed_names(root / file)})
+    if names is None and len(listed) != videos:
+        raise DataError(f"'{root / file}' names {len(listed)} videos; {title} has {videos}.")
+    wanted = None if names is None else [name if name in listed else _video_of(name) for name in names]
+    present = folders_in(root / _FRAMES) & folders_in(root / _MASKS)
+    chosen = choose_sequences(wanted, present, complete=listed, title=title, root=root)
+    objects = [one for video in chosen for one in _objects(root, video, single=file == _VALIDATED_2016)]
+    if names is None:
+        return objects
+    found = [one for one in objects if one.name in names or _video_of(one.name) in names]
+    if unknown := set(names) - {one.name for one in found} - set(chosen):
+        raise SettingsError(f"{title} has no object '{min(unknown)}'. {nearest(min(unknown), (one.name for one in objects))}")
+    return found
+
+
+def _objects(root: Path, video: str, *, single: bool) -> list[BenchmarkSequence]:
+    frames, masks, boxes, size = _annotated(root, video, single=single)
+    return [
+        BenchmarkSequence(
+            name=video if single else f"{video}_{number}",
+            regions=list(boxes[number]),
+            frames=frames.paths,
+            masks=(masks.paths, _VOID if single else number),
+            size=size,
+        )
+        for number in sorted(boxes)
+        if not np.isnan(boxes[number][0]).any()
+    ]
+
+
+def _video_of(name: str) -> str:
+    """The video of an object VIDEO_1. Names of videos hold no "_"."""
+    return name.rpartition("_")[0] or name
+
+
+def _benchmark(year: int, citation: str, file: Path, *, videos: int, objects: int) -> Benchmark:
+    title = f"DAVIS {year}, validation"
+    return Benchmark(
+        name=f"davis{year}-val",
+        title=title,
+        citation=citation,
+        length=objects,
+        protocols=("masks", "ope"),
+        preset="got10k-otb",
+        read=partial(_read, title=title, file=file, videos=videos),
+    )
+
+
 TRAINING_SET = DAVIS
+
+BENCHMARKS = (
+    _benchmark(
+        2016,
+        "Perazzi et al.: A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation, CVPR 2016",
+        _VALIDATED_2016,
+        videos=20,
+        objects=20,
+    ),
+    _benchmark(
+        2017,
+        "Pont-Tuset et al.: The 2017 DAVIS Challenge on Video Object Segmentation, 2017",
+        _VALIDATED_2017,
+        videos=30,
+        objects=61,
+    ),
+)

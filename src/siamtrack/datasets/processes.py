@@ -41,11 +41,11 @@ def in_processes(
             yield label, function(*arguments)
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
     pending: deque[tuple[T, Future[R]]] = deque()
     try:
         for label, function, arguments in calls:
-            with _interrupts_held():
+            with interrupts_held():
                 pending.append((label, pool.submit(function, *arguments)))
             if len(pending) > workers:
                 yield pending[0][0], pending.popleft()[1].result()
@@ -61,7 +61,7 @@ def in_processes(
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Ctrl-C waits until the end of the block; a process that is started in it never sees one, not even while it imports."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -80,8 +80,8 @@ def part_of(frames: Frames, positions: Sequence[int]) -> tuple[Frames, Sequence[
     return frames, positions
 
 
-def _begin() -> None:
-    """Prepares a worker process."""
+def begin_worker() -> None:
+    """Prepares a worker process: no threads of OpenCV, Ctrl-C is its parent's to answer, and it ends when its parent does."""
     cv2.setNumThreads(0)  # the processes are the parallel part
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""What GOT-10k, LaSOT and TrackingNet have in common: a folder of numbered frames, and text files with one entry a frame."""
+"""What data sets of one target a video have in common: a folder of numbered frames, text files with one entry a frame."""
 
 from __future__ import annotations
 
@@ -64,12 +64,34 @@ def numbered_frames(folder: Path) -> PictureFiles:
     return PictureFiles(tuple(sorted(paths, key=natural_order)))
 
 
-def read_frame_boxes(path: Path, frames: PictureFiles, *, first_pixel: int) -> Boxes:
+def frames_at_hand(folder: Path) -> PictureFiles | None:
+    """As `numbered_frames`; None where the folder does not exist: truth without pictures can be scored, though not run on."""
+    return numbered_frames(folder) if folder.is_dir() else None
+
+
+def frames_between(frames: PictureFiles | None, first: int, last: int) -> PictureFiles | None:
+    """The frames with these numbers in their file names, both included; None where there are none at hand.
+
+    Raises:
+        DataError: some of them are missing.
+    """
+    if frames is None:
+        return None
+    by_number = {int(path.stem): path for path in frames.paths if path.stem.isdecimal()}
+    if missing := [number for number in range(first, last + 1) if number not in by_number]:
+        raise DataError(
+            f"'{frames.paths[0].parent}' lacks {len(missing)} of the frames {first} to {last}, the first is number "
+            f"{missing[0]}. Unpack the sequence again."
+        )
+    return PictureFiles(tuple(by_number[number] for number in range(first, last + 1)))
+
+
+def read_frame_boxes(path: Path, frames: PictureFiles | None, *, first_pixel: int) -> Boxes:
     """Boxes from a file with x,y,w,h a line, one line a frame.
 
     Args:
         path: the file.
-        frames: of the same sequence.
+        frames: of the same sequence; None: the number of lines is not checked.
         first_pixel: what the file calls the left or topmost pixel: 0 or 1.
 
     Returns:
@@ -88,8 +110,8 @@ def read_frame_boxes(path: Path, frames: PictureFiles, *, first_pixel: int) -> B
     return boxes
 
 
-def read_frame_labels(path: Path, frames: PictureFiles, *, highest: int) -> NDArray[np.int64]:
-    """Whole numbers from 0 to `highest`, one a frame, on lines of their own or between commas.
+def read_frame_labels(path: Path, frames: PictureFiles | None, *, highest: int) -> NDArray[np.int64]:
+    """Whole numbers from 0 to `highest`, one a frame, on lines of their own or between commas; not counted without frames.
 
     Returns:
         Shape (N,).
@@ -106,6 +128,20 @@ def read_frame_labels(path: Path, frames: PictureFiles, *, highest: int) -> NDAr
             labels.append(int(text))
     _check_count(path, len(labels), frames)
     return np.array(labels, np.int64)
+
+
+def read_attributes(path: Path, names: Sequence[str]) -> frozenset[str]:
+    """Which attributes a sequence has, from a file with a 0 or 1 for each of `names`; none where there is no such file.
+
+    Raises:
+        DataError: another number of entries, or one that is neither 0 nor 1.
+    """
+    if not path.is_file():
+        return frozenset()
+    flags = read_frame_labels(path, None, highest=1)
+    if len(flags) != len(names):
+        raise DataError(f"'{path}' has {len(flags)} entries; expected {len(names)}: {', '.join(names)}.")
+    return frozenset(name for name, flag in zip(names, flags, strict=True) if flag)
 
 
 def single_target_clip(
@@ -131,8 +167,8 @@ def _lines(path: Path) -> list[str]:
         raise DataError(str(error)) from None
 
 
-def _check_count(path: Path, entries: int, frames: PictureFiles) -> None:
-    if entries != len(frames):
+def _check_count(path: Path, entries: int, frames: PictureFiles | None) -> None:
+    if frames is not None and entries != len(frames):
         raise DataError(
             f"'{path}' speaks of {entries} frames, and '{frames.paths[0].parent}' holds {len(frames)}; expected as many. "
             "Unpack the sequence again."

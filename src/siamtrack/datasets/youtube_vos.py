@@ -1,4 +1,4 @@
-"""YouTube-VOS, training part (Xu et al., ECCV 2018; youtube-vos.org, 2018 and 2019): masks of objects in every fifth frame.
+"""YouTube-VOS (Xu et al., ECCV 2018; youtube-vos.org, 2018 and 2019): masks of objects in every fifth frame.
 
 train/ holds JPEGImages/VIDEO/00000.jpg, Annotations/VIDEO/00000.png (numbers of objects, see `palette_masks`) and meta.json,
 which says the category of each object and the frames it is annotated in. With the frames of train_all_frames/ added to
@@ -6,6 +6,10 @@ JPEGImages/, the frames between annotated ones belong to the clip and have no an
 
 Boxes are tight around the pixels of an object. meta.json names frames in which an object has no pixel, most of them before it
 appears (in 5937b08d69 object 4 in 00000, say): its box is NaN there.
+
+As a benchmark: valid/ is laid out as train/, and has the mask of an object in the frame that it first appears in, no other; the
+server of the authors scores results. A sequence, VIDEO_1, begins with that frame. Its later boxes are NaN, and masks are not
+given, since there is not one a frame. The videos to validate on are 474 in 2018 and 507 in 2019: those that meta.json names.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
+from siamtrack.datasets.benchmark_folders import choose_sequences, find_root, first_of
 from siamtrack.datasets.clips import Clip, PictureFiles, Target, TrainingSet
 from siamtrack.datasets.palette_masks import LabelMasks, tight_boxes
 from siamtrack.datasets.sequence_folders import folders_in, numbered_frames, require_folders
@@ -105,4 +111,52 @@ def _read_videos(path: Path) -> Mapping[str, Any]:
     return videos
 
 
+def _read_validation(root: Path, names: Sequence[str] | None) -> list[BenchmarkSequence]:
+    root = find_root(
+        root,
+        lambda folder: (folder / "meta.json").is_file() and folder.name.startswith("valid"),
+        names=("valid", "YouTube-VOS"),
+        expected="valid/meta.json, valid/JPEGImages/VIDEO/00000.jpg and valid/Annotations/VIDEO/00000.png",
+    )
+    meta = root / "meta.json"
+    first = {
+        f"{video}_{number}": (video, int(number), _first_frame(entry, meta, video))
+        for video, content in sorted(_read_videos(meta).items())
+        for number, entry in content["objects"].items()
+    }
+    there = folders_in(root / "JPEGImages") & folders_in(root / "Annotations")
+    present = [name for name, (video, _, _) in first.items() if video in there]
+    chosen = choose_sequences(names, present, complete=list(first), title="YouTube-VOS, validation", root=root)
+    return [_validation_sequence(root, name, *first[name]) for name in chosen]
+
+
+def _first_frame(entry: Any, meta: Path, video: str) -> str:
+    """The name of the first frame of an object, without its ending."""
+    try:
+        return str(min(entry["frames"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"'{meta}', video '{video}': expected objects with the frames that they are in ({error!r}).") from None
+
+
+def _validation_sequence(root: Path, name: str, video: str, number: int, first: str) -> BenchmarkSequence:
+    frames = [path for path in numbered_frames(root / "JPEGImages" / video).paths if path.stem >= first]
+    mask = root / "Annotations" / video / f"{first}.png"
+    boxes, size = tight_boxes(LabelMasks((mask,)), [0])
+    if number not in boxes:
+        raise DataError(f"'{mask}' shows no object {number}, which meta.json says is first to be seen there.")
+    return BenchmarkSequence(name=name, regions=list(first_of(boxes[number], len(frames))), frames=frames, size=size)
+
+
 TRAINING_SET = YouTubeVOS
+
+BENCHMARKS = (
+    Benchmark(
+        name="youtube-vos-val",
+        title="YouTube-VOS, validation",
+        citation="Xu et al.: YouTube-VOS: Sequence-to-Sequence Video Object Segmentation, ECCV 2018",
+        length=0,
+        protocols=("masks", "ope"),
+        preset="got10k-otb",
+        read=_read_validation,
+    ),
+)

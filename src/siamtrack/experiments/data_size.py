@@ -9,13 +9,13 @@ from pathlib import Path
 from siamtrack.datasets.clips import Target
 from siamtrack.datasets.crops import Crop, Crops
 from siamtrack.errors import SettingsError
-from siamtrack.experiments.following import TRACKS, Watch, follow, mean_scores, unwatched
+from siamtrack.experiments.following import SCORES, TRACKS, Watch, follow, mean_scores, unwatched
 from siamtrack.experiments.models import open_run
 from siamtrack.experiments.plots import lines
 from siamtrack.experiments.published import DATA_SIZE
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.squares_training import Effort, differences, in_words, recipe_of, told, train_in
-from siamtrack.experiments.videos import Video, videos_in
+from siamtrack.experiments.videos import Video, origins, videos_in
 from siamtrack.training.clip_pairs import part
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.sources import PICTURES, WORLD, TrainingData, open_data
@@ -31,10 +31,7 @@ _COLUMNS = {
     "share %": 0,
     "videos": 0,
     "pairs": 0,
-    "success AUC": 3,
-    "precision at 20 px": 3,
-    "mean IoU": 3,
-    "centre error px": 2,
+    **SCORES,
     "published videos": 0,
     "published accuracy": 3,
     "published failures": 0,
@@ -99,7 +96,7 @@ def run_data_size(
     tested = videos_in(videos)
     opened = _opened(data, recipe)
     settings = told(effort, recipe) | {"experiment": {"name": NAME}, "data": {"digest": opened.digest()}}
-    folder = Folder(out, settings | {"videos": {video.name: video.origin for video in tested}})
+    folder = Folder(out, settings | {"videos": origins(tested)})
     rows: list[list[Cell]] = []
     digests: dict[str, str] = {}
     for share, published in DATA_SIZE.items():
@@ -110,7 +107,7 @@ def run_data_size(
         trained = open_run(run, device=effort.device)
         digests[f"{share} %"] = trained.sha256
         scores = mean_scores(follow(trained.tracker, tested, out / TRACKS / run.name, watch=watch))
-        rows.append([share, count, recipe.steps * recipe.batch_size, *scores[1:4], scores.center_error, *published])
+        rows.append([share, count, recipe.steps * recipe.batch_size, *scores.cells(), *published])
     table = Table(_COLUMNS, rows)
     folder.write_table("data-size", table)
     _draw(out, table)
@@ -131,11 +128,8 @@ def _opened(data: Sequence[tuple[str, Path | None]], recipe: Recipe) -> Training
 
 
 def _draw(out: Path, table: Table) -> None:
-    by_name = {name: [row[i] for row in table.rows] for i, name in enumerate(table.columns)}
     points: dict[str, list[tuple[float, float]]] = {
-        "success AUC, here": [
-            (float(str(x)), float(str(y))) for x, y in zip(by_name["share %"], by_name["success AUC"], strict=True)
-        ],
+        "success AUC, here": list(zip(table.numbers("share %"), table.numbers("success AUC"), strict=True)),
         "EAO on VOT-15, published": [(share, scores.eao) for share, scores in DATA_SIZE.items()],
     }
     lines(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from siamtrack.box import Boxes, iou
 from siamtrack.errors import DataError, OutputError
+from siamtrack.experiments.report import Cell
 from siamtrack.experiments.videos import Video
 from siamtrack.frames import Frame
 from siamtrack.metrics.center_error import mean_center_error, signed_center_errors
@@ -22,6 +23,22 @@ from siamtrack.results import read_boxes
 from siamtrack.tracking import Tracker, track
 
 TRACKS = "tracks"
+ERRORS: dict[str, int] = {
+    "tracker": 0,
+    "video": 0,
+    "frames": 0,
+    "centre error px": 2,
+    "published px": 2,
+    "mean x px": 3,
+    "mean y px": 3,
+    "largest px": 2,
+    "success AUC": 3,
+}
+"""Columns of `error_row`, with their decimals."""
+
+SCORES = {"success AUC": 3, "precision at 20 px": 3, "mean IoU": 3, "centre error px": 2}
+"""Columns of `Scores.cells`, with their decimals."""
+
 _DECIMALS = 6  # far below what can be seen, and the same numbers when they are read back
 
 Watch = Callable[[Iterable[Frame], int, str], Iterable[Frame]]
@@ -42,6 +59,10 @@ class Scores(NamedTuple):
     overlap: float  # mean IoU
     x: float  # mean of the predicted minus the true centre, pixels
     y: float
+
+    def cells(self) -> list[Cell]:
+        """Those of the columns `SCORES`."""
+        return [self.auc, self.precision, self.overlap, self.center_error]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,3 +129,12 @@ def _write(file: Path, boxes: Boxes) -> None:
 def mean_scores(tracked: Sequence[Tracked]) -> Scores:
     """The mean over videos, each counting the same; videos without a target after the first frame are left out."""
     return Scores(*np.nanmean([one.scores for one in tracked], axis=0).tolist())
+
+
+def error_row(tracker: str, tracked: Tracked, published: float | None) -> list[Cell]:
+    """Those of the columns `ERRORS`: how one video was followed, beside the centre error that others have published for it."""
+    scores = tracked.scores
+    largest = float(abs(tracked.errors).max()) if len(tracked.errors) else None
+    frames = len(tracked.video.boxes)
+    name = tracked.video.name
+    return [tracker, name, frames, scores.center_error, published, scores.x, scores.y, largest, scores.auc]

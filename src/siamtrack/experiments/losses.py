@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from siamtrack.experiments.following import TRACKS, Scores, Tracked, Watch, follow, mean_scores, unwatched
-from siamtrack.experiments.models import open_run
 from siamtrack.experiments.plots import run_curves
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.squares_training import (
@@ -17,10 +16,8 @@ from siamtrack.experiments.squares_training import (
     differences,
     in_words,
     recipe_of,
-    squares_data,
-    squares_of,
-    told,
-    train_in,
+    settings_of_squares,
+    trained_on_squares,
 )
 from siamtrack.experiments.videos import Video, square_videos, videos_in
 from siamtrack.layers.losses import LOSSES
@@ -50,15 +47,11 @@ def run_losses(out: Path, effort: Effort, *, videos: Path | None = None, watch: 
     """
     recipe = recipe_of(effort)
     squares, real = square_videos(effort.seed), videos_in(videos) if videos else []
-    settings = told(effort, recipe) | {"experiment": {"name": NAME}, "squares": asdict(squares_of(effort))}
-    folder = Folder(out, settings | {"videos": {video.name: video.origin for video in [*squares, *real]}})
+    folder = Folder(out, settings_of_squares(NAME, effort, recipe, [*squares, *real]))
     tracks: dict[str, list[Tracked]] = {}
     digests: dict[str, str] = {}
     for loss in LOSSES:
-        chosen = replace(recipe, loss=loss)
-        run = out / RUNS / loss
-        train_in(run, chosen, squares_data(squares_of(effort), chosen), effort)
-        opened = open_run(run, device=effort.device)
+        opened = trained_on_squares(out / RUNS / loss, replace(recipe, loss=loss), effort)
         digests[loss] = opened.sha256
         tracks[loss] = follow(opened.tracker, [*squares, *real], out / TRACKS / loss, watch=watch)
     table = _table(out, tracks, squares, real)

@@ -45,6 +45,11 @@ class Table:
         writer.writerows(self.rows)
         return text.getvalue()
 
+    def numbers(self, column: str) -> list[float]:
+        """The cells under a heading that has numbers alone."""
+        index = list(self.columns).index(column)
+        return [float(str(row[index])) for row in self.rows]
+
     @property
     def texts(self) -> list[list[str]]:
         """The cells for people; a missing value is a dash."""

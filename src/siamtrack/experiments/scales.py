@@ -10,10 +10,10 @@ from typing import Any
 
 from siamtrack.errors import DataError
 from siamtrack.experiments import published
-from siamtrack.experiments.following import TRACKS, Tracked, Watch, follow, mean_scores, unwatched
+from siamtrack.experiments.following import SCORES, TRACKS, Tracked, Watch, follow, mean_scores, unwatched
 from siamtrack.experiments.plots import lines
 from siamtrack.experiments.report import Cell, Folder, Table, picture
-from siamtrack.experiments.videos import Video, scene_videos, videos_in
+from siamtrack.experiments.videos import Video, origins, scene_videos, videos_in
 from siamtrack.library import model_names, open_model, settings_of
 from siamtrack.model_folder import WEIGHTS, hash_of
 from siamtrack.stages import UNTIMED, measure
@@ -26,14 +26,11 @@ _SPEED = {"preset": 0, "ms a frame": 3}
 _COLUMNS = {
     "preset": 0,
     "scales": 0,
-    "success AUC": 3,
-    "precision at 20 px": 3,
-    "mean IoU": 3,
-    "centre error px": 2,
+    **SCORES,
     "ms a frame": 2,
     "frames a second": 0,
 }
-_EACH = {"preset": 0, "video": 0, "frames": 0, "success AUC": 3, "precision at 20 px": 3, "mean IoU": 3, "centre error px": 2}
+_EACH = {"preset": 0, "video": 0, "frames": 0, **SCORES}
 
 
 def run_scales(out: Path, *, videos: Path | None = None, seed: int = 0, watch: Watch = unwatched) -> Table:
@@ -56,15 +53,15 @@ def run_scales(out: Path, *, videos: Path | None = None, seed: int = 0, watch: W
     trackers = {name: open_model(name) for name in PRESETS}
     settings = {name: settings_of(name) for name in PRESETS}
     settings["experiment"] = {"name": NAME, "seed": seed}
-    settings["videos"] = {video.name: video.origin for video in everything}
+    settings["videos"] = origins(everything)
     settings["weights_sha256"] = {name: hash_of(model_names()[name].folder / WEIGHTS) for name in PRESETS}
     folder = Folder(out, settings)
     tracks = {name: follow(tracker, everything, out / TRACKS / name, watch=watch) for name, tracker in trackers.items()}
     speeds = _speeds(folder, trackers, everything)
     rows: list[list[Cell]] = []
     for name, found in tracks.items():
-        s, ms = mean_scores(found), speeds[name]
-        rows.append([name, settings[name]["scales"], s.auc, s.precision, s.overlap, s.center_error, ms, 1000 / ms])
+        ms = speeds[name]
+        rows.append([name, settings[name]["scales"], *mean_scores(found).cells(), ms, 1000 / ms])
     table = Table(_COLUMNS, rows)
     folder.write_table("scales", table)
     folder.write_table("videos", _by_video(tracks))
@@ -74,12 +71,10 @@ def run_scales(out: Path, *, videos: Path | None = None, seed: int = 0, watch: W
 
 
 def _by_video(tracks: Mapping[str, Sequence[Tracked]]) -> Table:
-    rows: list[list[Cell]] = []
-    for name, found in tracks.items():
-        for one in found:
-            s = one.scores
-            rows.append([name, one.video.name, len(one.boxes), s.auc, s.precision, s.overlap, s.center_error])
-    return Table(_EACH, rows)
+    return Table(
+        _EACH,
+        [[name, one.video.name, len(one.boxes), *one.scores.cells()] for name, found in tracks.items() for one in found],
+    )
 
 
 def _speeds(folder: Folder, trackers: dict[str, Any], videos: Sequence[Video]) -> dict[str, float]:
@@ -96,7 +91,7 @@ def _speeds(folder: Folder, trackers: dict[str, Any], videos: Sequence[Video]) -
 
 
 def _draw(out: Path, table: Table) -> None:
-    points = {"success AUC": [(float(str(row[-2])), float(str(row[2]))) for row in table.rows]}
+    points = {"success AUC": list(zip(table.numbers("ms a frame"), table.numbers("success AUC"), strict=True))}
     labels = [f"{row[0]}: {row[1]} scale{'s' * (row[1] != 1)}" for row in table.rows]
     lines(points, out / "accuracy-speed.png", title="Accuracy against speed", x="ms a frame", y="success AUC", labels=labels)
 

@@ -19,6 +19,8 @@ import torch
 from torch import nn
 
 from siamtrack.datasets.crops import CropsOfFrames
+from siamtrack.experiments.models import Opened, open_run
+from siamtrack.experiments.videos import Video, origins
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.settings import with_overrides
 from siamtrack.synthetic.squares import Squares, SquaresSettings
@@ -111,6 +113,18 @@ def xavier(recipe: Recipe) -> SiamFC:
 def told(effort: Effort, recipe: Recipe) -> dict[str, Any]:
     """What decides a training run, as tables of TOML values."""
     return {"effort": {"quick": effort.quick, "seed": effort.seed, "device": effort.device}, "recipe": asdict(recipe)}
+
+
+def settings_of_squares(name: str, effort: Effort, recipe: Recipe, videos: Sequence[Video]) -> dict[str, dict[str, object]]:
+    """What decides an experiment that trains on squares."""
+    squares = {"squares": asdict(squares_of(effort))}
+    return {"experiment": {"name": name}} | told(effort, recipe) | squares | {"videos": origins(videos)}
+
+
+def trained_on_squares(run: Path, recipe: Recipe, effort: Effort) -> Opened:
+    """A tracker around the network that the run in that folder has learnt, or learns now, from squares."""
+    train_in(run, recipe, squares_data(squares_of(effort), recipe), effort)
+    return open_run(run, device=effort.device)
 
 
 def in_words(run: Path, recipe: Recipe) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from siamtrack.draw import save_image
-from siamtrack.experiments.following import TRACKS, Tracked, Watch, follow, unwatched
-from siamtrack.experiments.models import RUN, Opened, open_run
+from siamtrack.experiments.following import ERRORS, TRACKS, Watch, error_row, follow, unwatched
+from siamtrack.experiments.models import RUN
 from siamtrack.experiments.plots import error_histograms
 from siamtrack.experiments.published import THESIS_1_PX
-from siamtrack.experiments.report import Cell, Folder, Table, picture
+from siamtrack.experiments.report import Folder, Table, picture
 from siamtrack.experiments.snapshots import snapshots
 from siamtrack.experiments.squares_training import (
     RECIPE,
@@ -19,31 +17,16 @@ from siamtrack.experiments.squares_training import (
     differences,
     in_words,
     recipe_of,
-    squares_data,
-    squares_of,
-    told,
-    train_in,
+    settings_of_squares,
+    trained_on_squares,
 )
-from siamtrack.experiments.videos import SQUARE_FRAMES, Video, square_videos
+from siamtrack.experiments.videos import SQUARE_FRAMES, square_videos
 from siamtrack.training.curves import draw_curves
 from siamtrack.training.journal import RUN_LOG
 from siamtrack.training.recipe import Recipe
 
 NAME = "thesis-1"
 TRAINED = "trained on squares"
-
-ERRORS: dict[str, int] = {
-    "tracker": 0,
-    "video": 0,
-    "frames": 0,
-    "centre error px": 2,
-    "published px": 2,
-    "mean x px": 3,
-    "mean y px": 3,
-    "largest px": 2,
-    "success AUC": 3,
-}
-"""Columns of the table of errors, with their decimals."""
 
 
 def run_thesis_1(out: Path, effort: Effort, *, watch: Watch = unwatched) -> Table:
@@ -69,27 +52,6 @@ def run_thesis_1(out: Path, effort: Effort, *, watch: Watch = unwatched) -> Tabl
     save_image(out / "snapshots.png", snapshots(tracked.video, {TRAINED: tracked.boxes}))
     folder.finish(_report(out, table, recipe), trained={TRAINED: opened.sha256})
     return table
-
-
-def settings_of_squares(name: str, effort: Effort, recipe: Recipe, videos: Sequence[Video]) -> dict[str, dict[str, object]]:
-    """What decides an experiment that trains on squares."""
-    squares = {"squares": asdict(squares_of(effort))}
-    return {"experiment": {"name": name}} | told(effort, recipe) | squares | {"videos": {v.name: v.origin for v in videos}}
-
-
-def trained_on_squares(run: Path, recipe: Recipe, effort: Effort) -> Opened:
-    """A tracker around the network that the run in that folder has learnt, or learns now, from squares."""
-    train_in(run, recipe, squares_data(squares_of(effort), recipe), effort)
-    return open_run(run, device=effort.device)
-
-
-def error_row(tracker: str, tracked: Tracked, published: float | None) -> list[Cell]:
-    """A row of the table of errors."""
-    scores = tracked.scores
-    largest = float(abs(tracked.errors).max()) if len(tracked.errors) else None
-    frames = len(tracked.video.boxes)
-    name = tracked.video.name
-    return [tracker, name, frames, scores.center_error, published, scores.x, scores.y, largest, scores.auc]
 
 
 def _report(out: Path, table: Table, recipe: Recipe) -> str:

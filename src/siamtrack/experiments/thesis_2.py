@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from siamtrack.draw import save_image
-from siamtrack.experiments.following import TRACKS, Watch, follow, unwatched
+from siamtrack.experiments.following import ERRORS, TRACKS, Watch, error_row, follow, unwatched
 from siamtrack.experiments.models import open_tracker
 from siamtrack.experiments.plots import error_histograms
 from siamtrack.experiments.published import THESIS_2_PX
 from siamtrack.experiments.report import Folder, Table, picture
 from siamtrack.experiments.snapshots import snapshots
-from siamtrack.experiments.thesis_1 import ERRORS, error_row
-from siamtrack.experiments.videos import SQUARE_FRAMES, square_videos
+from siamtrack.experiments.videos import SQUARE_FRAMES, origins, square_videos
 from siamtrack.library import DEFAULT_MODEL
 
 NAME = "thesis-2"
@@ -44,7 +43,7 @@ def run_thesis_2(
         "experiment": {"name": NAME, "seed": seed},
         "model": {"name": model, "weights_sha256": opened.sha256},
         "tracker": opened.settings,
-        "videos": {video.name: video.origin for video in videos},
+        "videos": origins(videos),
     }
     folder = Folder(out, settings)
     (tracked,) = follow(opened.tracker, videos, out / TRACKS / Path(model).name, watch=watch)

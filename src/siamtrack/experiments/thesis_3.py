@@ -7,15 +7,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from siamtrack.draw import save_image
-from siamtrack.experiments.following import TRACKS, Tracked, Watch, follow, unwatched
+from siamtrack.experiments.following import ERRORS, TRACKS, Tracked, Watch, error_row, follow, unwatched
 from siamtrack.experiments.models import RUN, Opened, open_run, open_tracker
 from siamtrack.experiments.plots import error_histograms
 from siamtrack.experiments.published import THESIS_3_PX
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.snapshots import snapshots
-from siamtrack.experiments.squares_training import RECIPE, Effort, differences, in_words, recipe_of
-from siamtrack.experiments.thesis_1 import ERRORS, TRAINED, error_row, settings_of_squares, trained_on_squares
-from siamtrack.experiments.videos import SQUARE_FRAMES, Video, square_videos, videos_in
+from siamtrack.experiments.squares_training import (
+    RECIPE,
+    Effort,
+    differences,
+    in_words,
+    recipe_of,
+    settings_of_squares,
+    trained_on_squares,
+)
+from siamtrack.experiments.thesis_1 import TRAINED
+from siamtrack.experiments.videos import SQUARE_FRAMES, Video, origins, square_videos, videos_in
 from siamtrack.library import DEFAULT_MODEL
 
 NAME = "thesis-3"
@@ -83,7 +91,7 @@ def _settings(
         return settings_of_squares(NAME, effort, recipe_of(effort), videos) | settings
     return settings | {
         "experiment": {"name": NAME, "seed": effort.seed},
-        "videos": {video.name: video.origin for video in videos},
+        "videos": origins(videos),
         "trained_on_squares": {"folder": str(compared.trained), "weights_sha256": given.sha256},
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,11 @@ class Video:
     def first_box(self) -> Box:
         """The box in the first frame."""
         return Box(*map(float, self.boxes[0]))
+
+
+def origins(videos: Iterable[Video]) -> dict[str, dict[str, Any]]:
+    """What decides the pixels and boxes of all of them, by name."""
+    return {video.name: video.origin for video in videos}
 
 
 def square_videos(seed: int, displacements: tuple[int, ...] = MAX_DISPLACEMENTS_PX) -> list[Video]:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamtrack.errors import DataError, SettingsError, nearest
+from siamtrack.errors import DataError
 
 _Floats = NDArray[np.float64]
 
@@ -51,17 +51,6 @@ PRESETS = {
     )
 }
 """Preset of each tool, by name: PySOT's toolkit/evaluation/f1_benchmark.py, the VOT toolkits in MATLAB and in Python."""
-
-
-def long_term_preset(name: str) -> LongTermPreset:
-    """The preset of that name.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    if name not in PRESETS:
-        raise SettingsError(f"Unknown long-term preset '{name}'. {nearest(name, PRESETS)}")
-    return PRESETS[name]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

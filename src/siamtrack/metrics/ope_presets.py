@@ -18,8 +18,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from siamtrack.errors import SettingsError, nearest
-
 Repair = Literal["none", "all nan", "any nan", "zero size"]
 Valid = Literal["all positive", "size positive", "centre positive", "not nan"]
 
@@ -112,14 +110,3 @@ _ALL = (
 
 PRESETS = {preset.name: preset for preset in _ALL}
 """By name."""
-
-
-def find_preset(name: str) -> OPEPreset:
-    """The preset of this name.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    if name not in PRESETS:
-        raise SettingsError(f"There is no preset '{name}' for one-pass evaluation. {nearest(name, PRESETS)}")
-    return PRESETS[name]

@@ -1,13 +1,13 @@
-"""Accuracy and robustness of supervised VOT results, 2015 to 2019 (Kristan et al., ICCV 2015 and 2019 workshops).
+"""Supervised VOT results, 2015 to 2019 (Kristan et al., ICCV 2015 and 2019 workshops): runs, and their overlap with the truth.
 
 A supervised run restarts the tracker after each failure. Its result file has one line a frame: `1` where the tracker was
 started, `2` where it failed (no overlap left), `0` on the frames skipped until the restart, else a region. The tools that
-score such files disagree in details: see `siamtrack.metrics.vot_presets`. EAO is in `siamtrack.metrics.vot_eao`.
+score such files disagree in details: see `siamtrack.metrics.vot_presets`. What is made of the overlaps is in `vot_accuracy`
+and `vot_eao`.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,111 +165,35 @@ def runs_of(sequence: SupervisedSequence, preset: VOTPreset) -> Sequence[Sequenc
     return sequence.runs if all_of_them else sequence.runs[:1]
 
 
-def run_overlaps(sequence: SupervisedSequence, preset: VOTPreset, bounds: Bounds) -> Floats:
-    """(R, N) overlaps of the runs that the tool looks at, as it measures them."""
-    size = (sequence.width, sequence.height)
-    runs = [
-        region_overlaps(run, sequence.truth, size=size, rule=preset.rule, corners=preset.box_corners, bounds=bounds)
-        for run in runs_of(sequence, preset)
-    ]
-    return np.stack(runs)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AccuracyRobustness:
-    """How well a tracker fits while it tracks, and how often it fails.
-
-    Attributes:
-        accuracy: mean overlap without the frames after a start, in [0, 1]; 0 where no frame is left, as in the tools.
-        failures: how many, mean over the repetitions: of all sequences together, or the weighted mean of a sequence where
-            the preset pools "sequences".
-        robustness: failures per hundred frames; the "R" of the tables of VOT2016 to VOT2019. Smaller is better.
-        failures_per_sequence: the "R" of the tables of VOT2015.
-        reliability: exp(-S * failures per frame), chance to track S frames without failure; x axis of the AR plot.
-    """
-
-    accuracy: float
-    failures: float
-    robustness: float
-    failures_per_sequence: float
-    reliability: float
-
-    @property
-    def ar_point(self) -> tuple[float, float]:
-        """(x, y) in the AR plot: reliability and accuracy; both are best at 1."""
-        return self.reliability, self.accuracy
-
-
-def accuracy_robustness(sequences: Sequence[SupervisedSequence], preset: VOTPreset) -> AccuracyRobustness:
-    """Accuracy and robustness over sequences; a list of one gives those of a sequence.
-
-    Raises:
-        DataError: no sequences.
-    """
-    if not sequences:
-        raise DataError("There are no sequences to score; expected one or more.")
-    frames = np.array([len(sequence.truth) for sequence in sequences])
-    failures = np.array([np.mean([len(frames_with(r, FAILURE)) for r in runs_of(s, preset)]) for s in sequences])
-    overlaps = [_after_burn_in(sequence, preset) for sequence in sequences]
-    if preset.pooling == "frames":
-        accuracy = _mean(np.concatenate([_frame_means(runs) for runs in overlaps]))
-        total = float(failures.sum())
-        rate, per_sequence = total / float(frames.sum()), total / len(sequences)
-    else:
-        means = [np.mean([_mean(run) for run in runs]) for runs in overlaps]
-        accuracy = float(np.average(means, weights=frames))
-        total = per_sequence = float(np.average(failures, weights=frames))
-        rate = total / float(frames.mean())
-    return AccuracyRobustness(
-        accuracy=accuracy,
-        failures=total,
-        robustness=100 * rate,
-        failures_per_sequence=per_sequence,
-        reliability=math.exp(-preset.sensitivity * rate),
-    )
-
-
-def _after_burn_in(sequence: SupervisedSequence, preset: VOTPreset) -> Floats:
-    """(R, N) overlaps, NaN in the first frames after each start."""
-    overlaps = run_overlaps(sequence, preset, preset.accuracy_bounds)
-    for row, run in zip(overlaps, runs_of(sequence, preset), strict=True):
-        for start in frames_with(run, START):
-            row[start : start + preset.burn_in] = np.nan
-    return overlaps
-
-
-def _frame_means(runs: Floats) -> Floats:
-    """(N,) mean of each frame over the runs in which it has an overlap; NaN where it has none."""
-    known = ~np.isnan(runs)
-    count = known.sum(0)
-    return np.asarray(np.where(count > 0, np.nansum(runs, 0) / np.maximum(count, 1), np.nan))
-
-
-def _mean(overlaps: Floats) -> float:
-    known = overlaps[~np.isnan(overlaps)]
-    return float(known.mean()) if len(known) else 0.0
-
-
-def accuracy_overlaps(sequences: Sequence[SupervisedSequence], preset: VOTPreset) -> Floats:
-    """(total frames,) overlaps that accuracy is the mean of, averaged over repetitions; NaN where a frame does not count."""
-    return np.concatenate([_frame_means(_after_burn_in(sequence, preset)) for sequence in sequences])
-
-
-def same_in_practice(first: ArrayLike, second: ArrayLike, practical: ArrayLike) -> bool:
-    """Whether two trackers' accuracies differ by less than what a person annotating the frames would.
-
-    The mean over frames of difference / practical difference lies within (-1, 1) (analyze_accuracy_robustness.m).
+def run_overlaps(sequence: SupervisedSequence, preset: VOTPreset, bounds: Bounds, *, inside: Floats | None = None) -> Floats:
+    """(R, N) overlaps of the runs that the tool looks at, as it measures them.
 
     Args:
-        first: (N,) `accuracy_overlaps` of one tracker.
-        second: (N,) those of the other; frames with NaN in either are left out.
-        practical: (N,) practical differences of the frames, above 0.
-
-    Raises:
-        DataError: no frame has both overlaps.
+        sequence: with its runs.
+        preset: the tool to follow.
+        bounds: where the overlap is cut off.
+        inside: (R, N) the same for the bounds "last pixel": frames with nothing beyond that are not measured again.
     """
-    a, b, limit = (np.asarray(values, np.float64) for values in (first, second, practical))
-    known = ~np.isnan(a - b)
-    if not known.any():
-        raise DataError("No frame has an overlap in both results; expected results of the same sequences.")
-    return bool(abs(np.mean((a - b)[known] / limit[known])) < 1)
+    overlaps = []
+    for number, run in enumerate(runs_of(sequence, preset)):
+        known = np.full(len(run), np.nan) if inside is None else inside[number].copy()
+        again = [i for i in range(len(run)) if inside is None or _reaches_border(run[i], sequence.truth[i], sequence)]
+        known[again] = region_overlaps(
+            [run[i] for i in again],
+            [sequence.truth[i] for i in again],
+            size=(sequence.width, sequence.height),
+            rule=preset.rule,
+            corners=preset.box_corners,
+            bounds=bounds,
+        )
+        overlaps.append(known)
+    return np.stack(overlaps)
+
+
+def _reaches_border(region: Region, truth: Region, sequence: SupervisedSequence) -> bool:
+    """Whether a part of one of them may lie beyond the last pixel; a pixel more is allowed for rounding."""
+    for one in (region, truth):
+        right, bottom = (one[0] + one[2], one[1] + one[3]) if len(one) == 4 else (one[0::2].max(), one[-1::-2].max())
+        if right > sequence.width - 2 or bottom > sequence.height - 2:
+            return True
+    return False

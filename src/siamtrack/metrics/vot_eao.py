@@ -50,13 +50,20 @@ def eao(curve: Floats, interval: tuple[int, int], preset: VOTPreset) -> float:
     return float(values.mean())
 
 
-def eao_curve(sequences: Sequence[SupervisedSequence], preset: VOTPreset, *, tag: str = "all") -> Floats:
+def eao_curve(
+    sequences: Sequence[SupervisedSequence],
+    preset: VOTPreset,
+    *,
+    tag: str = "all",
+    overlaps: Sequence[Floats] | None = None,
+) -> Floats:
     """Expected average overlap by sequence length.
 
     Args:
         sequences: all sequences of the challenge.
         preset: the tool to follow.
         tag: fragments are weighted by the share of their frames with this tag (vot-python itself knows only "all").
+        overlaps: `supervised_overlaps` of the sequences, where they have been measured already: it is what takes the time.
 
     Returns:
         (L,), element i is for length i + preset.first_length; NaN where all fragments have weight 0.
@@ -64,13 +71,22 @@ def eao_curve(sequences: Sequence[SupervisedSequence], preset: VOTPreset, *, tag
     Raises:
         DataError: the results are not those of supervised runs (see `check_supervised`), or there are none.
     """
+    return _curve(sequences, supervised_overlaps(sequences, preset) if overlaps is None else overlaps, preset, tag)
+
+
+def supervised_overlaps(sequences: Sequence[SupervisedSequence], preset: VOTPreset) -> list[Floats]:
+    """(R, N) overlaps of the runs of each sequence, as EAO takes them.
+
+    Raises:
+        DataError: the results are not those of supervised runs (see `check_supervised`).
+    """
     values = []
     for sequence in sequences:
         overlaps = run_overlaps(sequence, preset, preset.eao_bounds)
         for number, (run, row) in enumerate(zip(runs_of(sequence, preset), overlaps, strict=True), 1):
             check_supervised(sequence, run, row, preset, f"Run {number} of sequence {sequence.name}")
         values.append(overlaps)
-    return _curve(sequences, values, preset, tag)
+    return values
 
 
 def practical_difference_curve(sequences: Sequence[SupervisedSequence], preset: VOTPreset, *, tag: str = "all") -> Floats:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from siamtrack.errors import DataError, SettingsError, nearest
+from siamtrack.errors import DataError
 from siamtrack.polygon import OverlapRule
 
 Bounds = Literal["none", "size", "last pixel"]
@@ -90,17 +90,6 @@ PRESETS = {
 
 EAO_INTERVALS = {2015: (108, 371), 2016: (108, 371), 2017: (100, 356), 2018: (100, 356), 2019: (46, 291)}
 """Shortest and longest length that the EAO of a challenge is the mean over (stack files of the VOT toolkits)."""
-
-
-def vot_preset(name: str) -> VOTPreset:
-    """The preset of that name.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    if name not in PRESETS:
-        raise SettingsError(f"Unknown VOT preset '{name}'. {nearest(name, PRESETS)}")
-    return PRESETS[name]
 
 
 def eao_interval(year: int) -> tuple[int, int]:

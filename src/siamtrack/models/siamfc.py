@@ -37,7 +37,7 @@ class SiamFCNetworkSettings:
         SettingsError: a size below the network's receptive field, or a width that is not positive.
     """
 
-    width: float = 1.0  # multiplies the channels of every layer; 1 is the paper's table 1
+    width: float = 1.0  # multiplies the channels of every layer but the last; 1 is the paper's table 1
     template_size: int = 127  # px, sec. 4.2
     search_size: int = 255  # px, sec. 4.2
     gain: float = 1e-3  # adjust layer of the official code

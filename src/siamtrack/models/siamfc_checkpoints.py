@@ -41,6 +41,7 @@ from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 
 _EPSILON = 1e-6  # of the batch norm in layers/alexnet.py
 _COUNTER = "num_batches_tracked"  # PyTorch before 0.4.1 had none, and nothing depends on it
+_EMBEDDING = "backbone.conv5.0.weight"
 _CONV: tuple[str, ...] = ("weight", "bias")
 _NORM: tuple[str, ...] = ("weight", "bias", "running_mean", "running_var", _COUNTER)
 _WRAPPERS = ("network", "state_dict", "model_state_dict", "model", "net")  # where a larger checkpoint keeps the network
@@ -231,6 +232,7 @@ def _recognise(path: Path, found: Mapping[str, Any]) -> _Layout:
 def _width(ours: Mapping[str, Any]) -> float:
     """The shortest number that gives all the channels found; where no width does, the one that fits most layers."""
     full = {name: value.shape[0] for name, value in _blank(1.0).state_dict().items() if value.ndim == 4}
+    del full[_EMBEDDING]  # 256 at every width
     counts = [(value.shape[0], full[name]) for name, value in ours.items() if name in full and _is_filter(value)]
     # n channels come from every width with (n - 1) / c < width < (n + 1) / c; two are the least there can be
     low = max(((n - 1) / c for n, c in counts if n > 2), default=0.0)

@@ -1,7 +1,8 @@
 """Objects of a world drawn through a map: bent, smeared by motion, and laid over each other by their alpha.
 
-What is drawn where is decided in `world`; here is only how. An object is drawn once, and its box and mask are read off the
-alpha that was drawn, so that they are exact whatever was done to it. Coordinates are continuous: pixel i covers [i, i + 1).
+What is drawn where is decided in `world`, and said in a `shot`; here is only how. The box and the mask of an object are read
+off the alpha that was drawn, so that they are exact whatever was done to it. Coordinates are continuous: pixel i covers
+[i, i + 1).
 """
 
 from __future__ import annotations
@@ -72,14 +73,34 @@ class Bend(NamedTuple):
     waves: float  # over the object
     phase: float  # radians
 
+    def in_pixels(self, picture: Rgba) -> tuple[float, float]:
+        """How far the wave goes at most, pixels, and radians a pixel."""
+        longer = max(picture.shape[:2])
+        return self.amount * longer, 2 * math.pi * self.waves / longer
+
 
 class Layer(NamedTuple):
-    """An object in one frame."""
+    """An object on a canvas: a frame, or a window of one."""
 
     levels: Levels  # premultiplied
-    matrix: Matrix  # from the pixels of its picture to those of the frame
+    matrix: Matrix  # from the pixels of its picture to those of the canvas
     bend: Bend
-    smear: NDArray[np.float64]  # (2,), the way it goes while the shutter is open, frame pixels
+    smear: NDArray[np.float64]  # (2,), the way it goes while the shutter is open, canvas pixels
+
+    def seen(self, view: Matrix) -> Layer:
+        """The same on another canvas; `view` is the map to it from this one, without a turn."""
+        return self._replace(matrix=view @ self.matrix, smear=view[:2, :2] @ self.smear)
+
+
+class Placed(NamedTuple):
+    """Which level of an object's picture is drawn, through which map, and what it may reach."""
+
+    picture: Rgba
+    matrix: Matrix  # from the pixels of this level to those of the canvas
+    left: int  # of the part of the canvas that it may reach
+    top: int
+    width: int
+    height: int
 
 
 class Drawn(NamedTuple):
@@ -100,6 +121,11 @@ class Drawn(NamedTuple):
         x, y, w, h = cv2.boundingRect(self.mask.astype(np.uint8))
         return (float(self.left + x), float(self.top + y), float(w), float(h)) if w else None
 
+    def within(self, width: int, height: int) -> bool:
+        """Whether its window lies whole on a canvas of that size."""
+        bottom, right = self.top + self.rgba.shape[0], self.left + self.rgba.shape[1]
+        return self.left >= 0 and self.top >= 0 and right <= width and bottom <= height
+
     def put(self, plane: NDArray[np.uint8], value: int) -> None:
         """Writes the value where the object is solid into a plane of the canvas, (H, W), that may end before it."""
         mask = self.mask
@@ -110,59 +136,47 @@ class Drawn(NamedTuple):
 
 
 def reaches(layer: Layer, area: tuple[int, int, int, int]) -> bool:
-    """Whether an object in its frame may have something within left, top, right, bottom, frame pixels."""
-    picture, matrix = layer.levels.at(layer.matrix)
-    window = _window(picture, matrix, layer.bend, layer.smear, None)
-    assert window is not None
-    left, top, width, height = window
-    return left < area[2] and top < area[3] and left + width > area[0] and top + height > area[1]
+    """Whether an object may have something within left, top, right, bottom, canvas pixels."""
+    found = placed(layer, None)
+    assert found is not None
+    left, top, right, bottom = found.left, found.top, found.left + found.width, found.top + found.height
+    return left < area[2] and top < area[3] and right > area[0] and bottom > area[1]
 
 
-def drawn(layer: Layer, view: Matrix, canvas: tuple[int, int] | None) -> Drawn | None:
-    """The object as it is seen through `view`.
+def drawn(layer: Layer, canvas: tuple[int, int] | None) -> Drawn | None:
+    """The object on its canvas.
 
     Args:
-        layer: the object in its frame.
-        view: from frame pixels to those of the canvas.
-        canvas: (width, height) to which the window is clipped; None: not clipped.
+        layer: the object.
+        canvas: (width, height), beyond which nothing is drawn; None: it is drawn whole.
 
     Returns:
         None where nothing of it reaches the canvas.
     """
-    picture, matrix = layer.levels.at(view @ layer.matrix)
-    height, width = picture.shape[:2]
-    smear = view[:2, :2] @ layer.smear
-    margin = layer.bend.amount * max(height, width)
-    corners = np.array([[x, y, 1] for x in (-margin, width + margin) for y in (-margin, height + margin)]) @ matrix.T
-    reach = np.abs(smear) / 2 + 1.5
-    low, high = np.floor(corners[:, :2].min(0) - reach), np.ceil(corners[:, :2].max(0) + reach)
-    if canvas is not None:
-        low, high = np.maximum(low, 0), np.minimum(high, canvas)
-    if (high <= low).any():
+    found = placed(layer, canvas)
+    if found is None:
         return None
-    left, top, columns, rows = int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
-    into = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]) @ matrix
-    rgba = _resampled(picture, into, layer.bend, columns, rows)
-    return Drawn(left, top, smeared(rgba, smear))
+    into = np.array([[1, 0, -found.left], [0, 1, -found.top], [0, 0, 1.0]]) @ found.matrix
+    rgba = _resampled(found.picture, into, layer.bend, found.width, found.height)
+    return Drawn(found.left, found.top, smeared(rgba, layer.smear))
 
 
-def _window(
-    picture: Rgba, matrix: Matrix, bend: Bend, smear: NDArray[np.float64], canvas: tuple[int, int] | None
-) -> tuple[int, int, int, int] | None:
-    """Left, top, width and height of what a drawn picture can reach on the canvas."""
+def placed(layer: Layer, canvas: tuple[int, int] | None) -> Placed | None:
+    """What is drawn of an object, and where; None where nothing of it reaches the canvas, (width, height)."""
+    picture, matrix = layer.levels.at(layer.matrix)
     height, width = picture.shape[:2]
-    margin = bend.amount * max(height, width)
+    margin, _ = layer.bend.in_pixels(picture)
     (a, b, x), (c, d, y) = matrix[:2].tolist()
     half_w, half_h = width / 2 + margin, height / 2 + margin
     middle = a * width / 2 + b * height / 2 + x, c * width / 2 + d * height / 2 + y
     reach = abs(a) * half_w + abs(b) * half_h, abs(c) * half_w + abs(d) * half_h
-    low = [math.floor(middle[i] - reach[i] - abs(smear[i]) / 2 - 1.5) for i in (0, 1)]
-    high = [math.ceil(middle[i] + reach[i] + abs(smear[i]) / 2 + 1.5) for i in (0, 1)]
+    low = [math.floor(middle[i] - reach[i] - abs(layer.smear[i]) / 2 - 1.5) for i in (0, 1)]
+    high = [math.ceil(middle[i] + reach[i] + abs(layer.smear[i]) / 2 + 1.5) for i in (0, 1)]
     if canvas is not None:
         low, high = [max(v, 0) for v in low], [min(v, side) for v, side in zip(high, canvas, strict=True)]
     if high[0] <= low[0] or high[1] <= low[1]:
         return None
-    return low[0], low[1], high[0] - low[0], high[1] - low[1]
+    return Placed(picture, matrix, low[0], low[1], high[0] - low[0], high[1] - low[1])
 
 
 def _resampled(picture: Rgba, matrix: Matrix, bend: Bend, columns: int, rows: int) -> Rgba:
@@ -173,8 +187,7 @@ def _resampled(picture: Rgba, matrix: Matrix, bend: Bend, columns: int, rows: in
     x, y = np.arange(columns, dtype=np.float32)[None], np.arange(rows, dtype=np.float32)[:, None]
     a = back.astype(np.float32)
     u, v = a[0, 0] * x + a[0, 1] * y + a[0, 2], a[1, 0] * x + a[1, 1] * y + a[1, 2]
-    longer = max(picture.shape[:2])
-    amount, wave = np.float32(bend.amount * longer), np.float32(2 * np.pi * bend.waves / longer)
+    amount, wave = (np.float32(v) for v in bend.in_pixels(picture))
     bent_u = u + amount * np.sin(wave * v + np.float32(bend.phase))
     bent_v = v + np.float32(0.5) * amount * np.sin(wave * u + np.float32(1.3 * bend.phase))
     return np.asarray(cv2.remap(picture, bent_u, bent_v, cv2.INTER_LINEAR), np.uint8)
@@ -191,9 +204,16 @@ def _back(matrix: Matrix) -> NDArray[np.float64]:
 
 def smeared(picture: NDArray[np.uint8], way: NDArray[np.float64]) -> NDArray[np.uint8]:
     """As if it had moved by `way`, pixels, while it was recorded."""
+    if (kernel := smear_kernel(way)) is None:
+        return picture
+    return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT), np.uint8)
+
+
+def smear_kernel(way: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    """What a picture that moves by `way`, pixels, is correlated with, (K, K), K odd; None where it stays sharp."""
     length = float(np.hypot(*way))
     if length < _LEAST_SMEAR:
-        return picture
+        return None
     side = min(int(np.ceil(length)) | 1, _LONGEST_SMEAR)
     kernel = np.zeros((side, side), np.float32)
     middle = (side - 1) / 2
@@ -201,7 +221,7 @@ def smeared(picture: NDArray[np.uint8], way: NDArray[np.float64]) -> NDArray[np.
     start, end = (np.round((middle + sign * reach) * 256).astype(int) for sign in (-1, 1))
     cv2.line(kernel, tuple(map(int, start)), tuple(map(int, end)), 1.0, 1, cv2.LINE_AA, shift=8)
     total = float(kernel.sum())
-    return np.asarray(cv2.filter2D(picture, -1, kernel / total, borderType=cv2.BORDER_REFLECT), np.uint8) if total else picture
+    return kernel / total if total else None
 
 
 def lay_over(canvas: Image, layer: Drawn) -> None:

@@ -111,9 +111,20 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}-part")
-    with _explained(path):
+    with new_file(path) as part, _explained(path):
         part.write_bytes(text.encode())
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """The name to write a file under, which gets its own name when the block ends well.
+
+    Raises:
+        OutputError: it cannot be named.
+    """
+    part = path.with_name(f".{path.name}-part")
+    yield part
+    with _explained(path):
         part.replace(path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from siamtrack.image import Image
 
@@ -34,12 +35,17 @@ def random_blur(image: Image, rng: np.random.Generator) -> Image:
 
 def motion_blur(image: Image, length: int, angle: float) -> Image:
     """As if the camera had moved by so many pixels in that direction, radians."""
+    return np.asarray(cv2.filter2D(image, -1, motion_kernel(length, angle)), np.uint8)
+
+
+def motion_kernel(length: int, angle: float) -> NDArray[np.float32]:
+    """What `motion_blur` correlates with: (length, length), its sum 1."""
     kernel = np.zeros((length, length), np.float32)
     middle = (length - 1) / 2
     reach = np.array([np.cos(angle), np.sin(angle)]) * middle
     start, end = (tuple(int(v) for v in np.round(middle + sign * reach)) for sign in (-1, 1))
     cv2.line(kernel, start, end, 1.0)
-    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
+    return np.asarray(kernel / kernel.sum())
 
 
 def random_low_resolution(image: Image, rng: np.random.Generator) -> Image:
@@ -60,7 +66,12 @@ def random_noise(image: Image, rng: np.random.Generator) -> Image:
 
 def random_compression(image: Image, rng: np.random.Generator) -> Image:
     """JPEG of a random quality."""
-    _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 70))])
+    return compressed(image, int(rng.integers(15, 70)))
+
+
+def compressed(image: Image, quality: int) -> Image:
+    """JPEG of that quality, 1 to 100."""
+    _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
 
 

@@ -2,23 +2,24 @@
 
 A scene is a function: any frame of it, and any window of any frame, can be drawn alone. So training pairs cost two small
 windows and not two frames, and videos and pairs come from the same code. What is drawn at random is in `casting`, how it is
-drawn in `drawing`.
+drawn in `drawing`; between the two stands a `Shot`, the description of what is seen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.crop import Fill, mean_colour
 from siamtrack.image import Image
-from siamtrack.synthetic.casting import Thing, View, cast
-from siamtrack.synthetic.drawing import Bend, Drawn, Layer, drawn, ground_seen, lay_over, reaches, smeared
+from siamtrack.synthetic.casting import Pose, Thing, View, cast
+from siamtrack.synthetic.drawing import Bend, Drawn, Layer, drawn, reaches
+from siamtrack.synthetic.shot import Shot, Window
 from siamtrack.synthetic.supply import Supply
 from siamtrack.synthetic.truth import Labelled
 from siamtrack.synthetic.world_settings import WorldSettings
@@ -60,23 +61,17 @@ class Scene:
         self._cast = cast(np.random.default_rng((seed, number)), settings, supply)
         self.objects = len(self._cast.objects)
         self._things = [*self._cast.objects, *self._cast.occluders]
+        self._last: tuple[int, list[Layer]] | None = None
 
     def image(self, time: int) -> Image:
         """A whole frame as it is recorded: (height, width, 3)."""
-        image = self._seen(time, np.eye(3), self.settings.width, self.settings.height)
-        rng = np.random.default_rng((*self._seed, 1 + time))
-        if self._cast.noise:
-            noise = rng.standard_normal(image.shape, np.float32) * np.float32(self._cast.noise)
-            image = np.clip(image + noise, 0, 255).astype(np.uint8)
-        if self._cast.quality:
-            _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._cast.quality])
-            image = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
-        return image
+        return self._recorded(self.shot(time).painted(), time)
 
     def frame(self, time: int) -> Labelled:
         """A whole frame with the truth about all objects."""
         s = self.settings
-        outlines = [drawn(self._layer(thing, time), np.eye(3), None) for thing in self._things]
+        shot = self.shot(time)
+        outlines = [drawn(layer, None) for layer in shot.layers]
         identity = np.zeros((s.height, s.width), np.uint8)
         for number, outline in enumerate(outlines):
             if outline is not None:
@@ -87,7 +82,13 @@ class Scene:
                 visibility[number] = np.count_nonzero(identity == number + 1) / np.count_nonzero(outline.mask)
                 if visibility[number] >= LEAST_VISIBLE:
                     boxes[number] = box
-        return Labelled(self.image(time), identity, boxes, visibility)
+        # only what lies whole in the frame can be taken over: OpenCV's coordinates, rounded to fractions of a pixel, change by
+        # the last bit where it begins to draw at the border
+        parts = [
+            whole if whole is not None and whole.within(s.width, s.height) else drawn(layer, (s.width, s.height))
+            for whole, layer in zip(outlines, shot.layers, strict=True)
+        ]
+        return Labelled(self._recorded(shot.painted(parts), time), identity, boxes, visibility)
 
     def frames(self, count: int) -> Iterator[Labelled]:
         """The first `count` frames."""
@@ -106,7 +107,7 @@ class Scene:
 
     def outline(self, target: int, time: int) -> Drawn | None:
         """The whole object in a frame, alone and not cut off at the frame's border, frame pixels."""
-        return drawn(self._layer(self._things[target], time), np.eye(3), None)
+        return drawn(self._layers(time)[target], None)
 
     def truth(self, target: int, time: int) -> tuple[Box, float]:
         """The tight box around the whole object in a frame, and the share of it that is seen; NaN and 0 for a mere speck."""
@@ -117,13 +118,12 @@ class Scene:
         left, top, right, bottom = (int(v) for v in (box[0], box[1], box[0] + box[2], box[1] + box[3]))
         seen = np.zeros((max(0, min(bottom, height)), max(0, min(right, width))), np.uint8)  # of the frame, up to the object
         outline.put(seen, 1)
-        for thing in self._things[target + 1 :]:
-            layer = self._layer(thing, time)
-            if reaches(layer, (left, top, right, bottom)) and (front := drawn(layer, np.eye(3), None)) is not None:
+        for layer in self._layers(time)[target + 1 :]:
+            if reaches(layer, (left, top, right, bottom)) and (front := drawn(layer, None)) is not None:
                 front.put(seen, 0)
         return Box(*box), cv2.countNonZero(seen) / np.count_nonzero(outline.mask) if seen.size else 0.0
 
-    def window(self, time: int, left: float, top: float, side: float, size: int) -> tuple[Image, Fill]:
+    def window(self, time: int, left: float, top: float, side: float, size: int) -> Window:
         """A square window of a frame, without noise and compression, at most as sharp as the frame itself.
 
         Args:
@@ -132,57 +132,59 @@ class Scene:
             top: of the window, frame pixels.
             side: of the window, frame pixels.
             size: of the picture, pixels.
-
-        Returns:
-            The picture, (size, size, 3), and the mean colour of its part inside the frame, which the rest is filled with.
         """
         factor = size / side
         if factor <= 1:
             view = np.array([[factor, 0, -factor * left], [0, factor, -factor * top], [0, 0, 1]])
-            image = self._seen(time, view, size, size)
+            shot, corner = self._shot(time, view, size, size), (0.0, 0.0)
         else:
             x, y = math.floor(left) - 1, math.floor(top) - 1
             count = math.ceil(side) + 4
-            sharp = self._seen(time, np.array([[1.0, 0, -x], [0, 1, -y], [0, 0, 1]]), count, count)
-            shift = [factor * (x - left + 0.5) - 0.5, factor * (y - top + 0.5) - 0.5]
-            enlarge = np.array([[factor, 0, shift[0]], [0, factor, shift[1]]])
-            image = np.asarray(cv2.warpAffine(sharp, enlarge, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
-        return image, self._filled_outside(image, left, top, factor)
-
-    def _filled_outside(self, image: Image, left: float, top: float, factor: float) -> Fill:
-        size = image.shape[0]
+            view = np.array([[1.0, 0, -x], [0, 1, -y], [0, 0, 1]])
+            shot, corner = self._shot(time, view, count, count), (left - x, top - y)
         x, y = (min(max(round(-factor * v), 0), size) for v in (left, top))
         right = min(max(round(factor * (self.settings.width - left)), 0), size)
         bottom = min(max(round(factor * (self.settings.height - top)), 0), size)
-        inside = image[y:bottom, x:right]
-        fill = mean_colour(inside if inside.size else image)
-        if inside.shape != image.shape:
-            kept = inside.copy()
-            image[...] = np.array(fill).round().astype(np.uint8)
-            image[y:bottom, x:right] = kept
-        return fill
+        return Window(shot=shot, size=size, enlarged=max(factor, 1.0), corner=corner, inside=(x, y, right, bottom))
 
-    def _seen(self, time: int, view: Matrix, width: int, height: int) -> Image:
-        """What is recorded through a view of the frame, but for noise and compression."""
+    def shot(self, time: int) -> Shot:
+        """A whole frame, described."""
+        return self._shot(time, np.eye(3), self.settings.width, self.settings.height)
+
+    def _shot(self, time: int, view: Matrix, width: int, height: int) -> Shot:
+        """What is seen of the frame through a view."""
         c = self._cast
         camera = self._camera_map(time)
-        image = ground_seen(c.ground, view @ camera @ c.ground_map, width, height)
         on_ground = np.linalg.inv(view @ camera) @ [width / 2, height / 2, 1]
         before, after = (self._camera_map(time + sign * c.shutter / 2) for sign in (-1, 1))
-        image = smeared(image, view[:2, :2] @ ((after - before) @ on_ground)[:2])
-        if (sigma := c.defocus * math.sqrt(abs(view[0, 0] * view[1, 1] - view[0, 1] * view[1, 0]))) > _LEAST_DEFOCUS:
-            image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
-        for thing in self._things:
-            if (layer := drawn(self._layer(thing, time), view, (width, height))) is not None:
-                lay_over(image, layer)
-        return self._lit(image, time)
+        defocus = c.defocus * math.sqrt(abs(view[0, 0] * view[1, 1] - view[0, 1] * view[1, 0]))
+        return Shot(
+            width=width,
+            height=height,
+            ground=c.ground,
+            ground_map=view @ camera @ c.ground_map,
+            ground_smear=view[:2, :2] @ ((after - before) @ on_ground)[:2],
+            defocus=defocus if defocus > _LEAST_DEFOCUS else 0.0,
+            layers=[layer.seen(view) for layer in self._layers(time)],
+            light=self._light(time),
+        )
 
-    def _lit(self, image: Image, time: int) -> Image:
+    def _light(self, time: int) -> NDArray[np.uint8] | None:
         gain, *tint = self._cast.flicker.at(time)
         if not gain:
-            return image
+            return None
         table = np.arange(256)[:, None] * np.exp(gain + np.array(tint))
-        return np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None]), np.uint8)
+        return np.clip(table, 0, 255).astype(np.uint8)
+
+    def _recorded(self, image: Image, time: int) -> Image:
+        rng = np.random.default_rng((*self._seed, 1 + time))
+        if self._cast.noise:
+            noise = rng.standard_normal(image.shape, np.float32) * np.float32(self._cast.noise)
+            image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        if self._cast.quality:
+            _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._cast.quality])
+            image = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
+        return image
 
     def _camera_map(self, time: float) -> Matrix:
         """From the frame of the camera's middle position to the frame at a time."""
@@ -194,23 +196,33 @@ class Scene:
         y = middle_y + s.unit * (v.y + v.shake_y) - sin * middle_x - cos * middle_y
         return np.array([[cos, -sin, x], [sin, cos, y], [0, 0, 1]])
 
-    def _map(self, thing: Thing, time: float) -> Matrix:
-        """From the pixels of a thing's picture to the frame."""
-        pose = thing.pose(time)
-        height, width = thing.levels.picture.shape[:2]
-        factor = thing.side / max(height, width) * math.exp(pose.growth)
-        across = factor * math.cos(pose.yaw)
-        cos, sin = math.cos(pose.turn), math.sin(pose.turn)
-        x = thing.place[0] + pose.x - cos * across * width / 2 + sin * factor * height / 2
-        y = thing.place[1] + pose.y - sin * across * width / 2 - cos * factor * height / 2
-        matrix = np.array([[cos * across, -sin * factor, x], [sin * across, cos * factor, y], [0, 0, 1]])
-        return np.asarray(self._camera_map(time) @ matrix) if thing.on_ground else matrix
+    def _layers(self, time: int) -> list[Layer]:
+        """All things in a frame, the one furthest back first; kept, as who asks where a thing is often paints it next."""
+        if self._last is None or self._last[0] != time:
+            half = self._cast.shutter / 2
+            cameras = [self._camera_map(at) for at in (time, time - half, time + half)]
+            self._last = time, [self._layer(thing, time, cameras) for thing in self._things]
+        return self._last[1]
 
-    def _layer(self, thing: Thing, time: int) -> Layer:
-        matrix = self._map(thing, time)
+    def _layer(self, thing: Thing, time: int, cameras: Sequence[Matrix]) -> Layer:
+        """A thing in a frame; the cameras are those of the frame, and of when the shutter opens and closes."""
+        half = self._cast.shutter / 2
+        poses = [thing.pose(at) for at in (time, time - half, time + half)]
+        matrix, before, after = (_map(thing, pose, camera) for pose, camera in zip(poses, cameras, strict=True))
         height, width = thing.levels.picture.shape[:2]
-        before, after = (self._map(thing, time + sign * self._cast.shutter / 2) for sign in (-1, 1))
         smear = ((after - before) @ [width / 2, height / 2, 1])[:2]
-        pose = thing.pose(time)
+        pose = poses[0]
         bend = Bend(abs(pose.bend), 1.2, 8 * pose.turn) if abs(pose.bend) > _LEAST_BEND else _STRAIGHT
         return Layer(thing.levels, matrix, bend, smear)
+
+
+def _map(thing: Thing, pose: Pose, camera: Matrix) -> Matrix:
+    """From the pixels of a thing's picture to the frame."""
+    height, width = thing.levels.picture.shape[:2]
+    factor = thing.side / max(height, width) * math.exp(pose.growth)
+    across = factor * math.cos(pose.yaw)
+    cos, sin = math.cos(pose.turn), math.sin(pose.turn)
+    x = thing.place[0] + pose.x - cos * across * width / 2 + sin * factor * height / 2
+    y = thing.place[1] + pose.y - sin * across * width / 2 - cos * factor * height / 2
+    matrix = np.array([[cos * across, -sin * factor, x], [sin * across, cos * factor, y], [0, 0, 1]])
+    return np.asarray(camera @ matrix) if thing.on_ground else matrix

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from siamtrack.box import Box
 from siamtrack.errors import DataError
+from siamtrack.results import ResultWriter, Row
 from siamtrack.synthetic.benchmark_folders import RenderedSequence
-from siamtrack.synthetic.made_folder import begin_folder, row_text, write_text
+from siamtrack.synthetic.made_folder import begin_folder, new_file
 from siamtrack.synthetic.scene import FPS
 from siamtrack.synthetic.truth import Labelled
 from siamtrack.synthetic.world import Scene, World
@@ -77,7 +78,8 @@ def _target(scene: Scene) -> int | None:
 def write_videos(out: Path, sequences: Iterable[RenderedSequence], *, content: dict[str, object]) -> Iterator[str]:
     """Writes sequences as NAME.mp4 with the boxes of all objects in NAME.csv, as `siamtrack track` writes them.
 
-    `--data folder=OUT` trains from them. One that is finished is not written again.
+    An object that is out of view has empty cells. `--data folder=OUT` trains from them. One that is finished is not written
+    again.
 
     Yields:
         The name of each sequence once it is there.
@@ -88,14 +90,14 @@ def write_videos(out: Path, sequences: Iterable[RenderedSequence], *, content: d
     begin_folder(out, {"what": "videos", **content})
     for sequence in sequences:
         table = out / f"{sequence.name}.csv"
-        if not table.is_file():  # written last
-            lines = io.StringIO()
-            writer = csv.writer(lines, lineterminator="\n")
-            writer.writerow(["frame", "target", "x", "y", "w", "h", "score"])
-            with VideoWriter(out / f"{sequence.name}.mp4", fps=sequence.fps) as video:
+        if not table.is_file():  # named last
+            with (
+                new_file(table) as part,
+                ResultWriter(part, format="csv") as rows,
+                VideoWriter(out / f"{sequence.name}.mp4", fps=sequence.fps) as video,
+            ):
                 for number, frame in enumerate(sequence.frames):
                     video.write(frame.image)
-                    for target, box in enumerate(frame.boxes):
-                        writer.writerow([number, target, *row_text(box).strip().split(","), "nan"])
-            write_text(table, lines.getvalue())
+                    boxes = enumerate(map(Box._make, frame.boxes.tolist()))
+                    rows.write([Row(frame=number, target=k, box=box, score=math.nan) for k, box in boxes])
         yield sequence.name

@@ -1,30 +1,29 @@
 """From two crops of a target to a training pair: shifted, stretched, recoloured, blurred, hidden, and among look-alikes.
 
-Every augmentation has a setting of its own, 0 for off, and is a function of crops, settings and a random generator. All
-geometry of a patch is one map from its crop, so that pixels are interpolated once and the target's place stays exact.
+Every augmentation has a setting of its own, 0 for off, and is a function of crops, settings and a random generator. First it
+is decided what is done, from sizes alone, then it is drawn. All geometry of a patch is one map from its crop, so that pixels
+are interpolated once and the target's place stays exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamtrack.datasets.crops import Sighting
+from siamtrack.box import Box
+from siamtrack.datasets.crops import Crop, Sighting
 from siamtrack.image import Image
 from siamtrack.pair import Pair, flipped
 from siamtrack.settings import check_limits
-from siamtrack.synthetic import photometric
-from siamtrack.training.look_alikes import add_look_alikes, add_occluder
+from siamtrack.training.look_alikes import Paste, Subject, look_alikes, occluder
+from siamtrack.training.recorded import Recording, random_blur, random_noise, table_of
 from siamtrack.warp import Matrix, mapped_box, warp
 
-# Eigenvectors (columns) and eigenvalues of the covariance of ImageNet's RGB, values 0..1: the constants in use since
-# AlexNet (Krizhevsky et al. 2012). The official code of SiamFC computes its own from ImageNet VID.
-_EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
-_EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +87,51 @@ Translation and scale go as far as crops of 319 px have picture for a search pat
 """
 
 
+class PatchPlan(NamedTuple):
+    """How a patch is made of a crop."""
+
+    matrix: Matrix  # from the crop's pixels to the patch's
+    size: int  # side of the patch, pixels
+    recording: Recording
+
+
+class PairPlan(NamedTuple, Generic[P]):
+    """All that is decided about a pair, before a picture is drawn; P is what crops are painted from."""
+
+    template: P
+    search: P
+    template_patch: PatchPlan
+    search_patch: PatchPlan
+    pastes: list[Paste[P]]  # into the search patch, before it is recorded
+    offset: NDArray[np.float32]  # (2,), as in `Pair`, before the flip
+    box: NDArray[np.float32]  # (4,), as in `Pair`, before the flip
+    flip: bool
+    skipped: tuple[str, ...] = ()  # as in `Pair`
+
+    def drawn(self, painted: Callable[[P], Crop]) -> Pair:
+        """The pair.
+
+        Args:
+            painted: makes the crop of what it is painted from.
+        """
+        template, search = (
+            warp(crop.image, patch.matrix, patch.size, fill=crop.fill)
+            for crop, patch in (
+                (painted(self.template), self.template_patch),
+                (painted(self.search), self.search_patch),
+            )
+        )
+        for paste in self.pastes:
+            paste.draw(search, painted(paste.picture).image)
+        template, search = self.template_patch.recording.of(template), self.search_patch.recording.of(search)
+        return self.with_pictures(template, search)
+
+    def with_pictures(self, template: Image, search: Image) -> Pair:
+        """The pair of these patches, which are flipped here."""
+        pair = Pair(template, search, self.offset, self.box, self.skipped)
+        return flipped(pair) if self.flip else pair
+
+
 Other = Callable[[np.random.Generator], Sighting | None]
 """Draws a target of another clip, of the same category where there are categories; None where there is none."""
 
@@ -113,26 +157,68 @@ def make_pair(
         search_size: side of the search patch, pixels.
         other: where look-alikes and occluders come from.
     """
+
+    def another(rng: np.random.Generator) -> Subject[Crop] | None:
+        return _subject(found) if (found := other(rng)) else None
+
+    subjects = _subject(template), _subject(search)
+    plan = plan_pair(*subjects, settings, rng, template_size=template_size, search_size=search_size, other=another)
+    return plan.drawn(lambda crop: crop)
+
+
+def _subject(sighting: Sighting) -> Subject[Crop]:
+    return Subject(sighting.crop, sighting.crop.image.shape[0], sighting.size)
+
+
+def plan_pair(
+    template: Subject[P],
+    search: Subject[P],
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+    *,
+    template_size: int,
+    search_size: int,
+    other: Callable[[np.random.Generator], Subject[P] | None],
+    draws_noise: bool = True,
+) -> PairPlan[P]:
+    """What is done to two crops of one target to make a pair of them; see `make_pair`.
+
+    Args:
+        template: what the template is cut from.
+        search: what the search patch is cut from.
+        settings: how much is varied.
+        rng: decides what is.
+        template_size: side of the template, pixels.
+        search_size: side of the search patch, pixels.
+        other: where look-alikes and occluders come from.
+        draws_noise: pixel by pixel, from `rng`; or else its seed only.
+    """
     turned = rng.random() < 0.5  # which of the two patches is turned and tilted
     to_template = _map(template, template_size, settings.template_translation, settings.template_scale, settings, rng, turned)
     to_search = _map(search, search_size, settings.translation, settings.scale, settings, rng, not turned)
-    patches = [
-        warp(sighting.crop.image, matrix, size, fill=sighting.crop.fill)
-        for sighting, matrix, size in ((template, to_template, template_size), (search, to_search, search_size))
-    ]
-    box = mapped_box(to_search, search.box)
+    middle = search.side / 2
+    box = mapped_box(to_search, Box.from_center(middle, middle, *search.size))
+    pastes: list[Paste[P]] = []
     if rng.random() < settings.look_alikes:
-        add_look_alikes(patches[1], box, [found for _ in range(rng.integers(1, 4)) if (found := other(rng))], rng)
-    if rng.random() < settings.occluder and (found := other(rng)):
-        add_occluder(patches[1], box, found.crop.image, rng)
+        others = [found for _ in range(rng.integers(1, 4)) if (found := other(rng))]
+        pastes += look_alikes(box, search_size, others, rng)
+    if rng.random() < settings.occluder and (found := other(rng)) and (piece := occluder(box, search_size, found, rng)):
+        pastes.append(piece)
     grey = rng.random() < settings.grey
-    patches = [_recorded(patch, settings, rng, grey=grey) for patch in patches]
-    pair = Pair(patches[0], patches[1], _offset(to_search, search, search_size), box)
-    return flipped(pair) if rng.random() < settings.flip else pair
+    return PairPlan(
+        template=template.picture,
+        search=search.picture,
+        template_patch=PatchPlan(to_template, template_size, _recording(settings, rng, template_size, grey, draws_noise)),
+        search_patch=PatchPlan(to_search, search_size, _recording(settings, rng, search_size, grey, draws_noise)),
+        pastes=pastes,
+        offset=_offset(to_search, middle, search_size),
+        box=box,
+        flip=bool(rng.random() < settings.flip),
+    )
 
 
 def _map(
-    sighting: Sighting,
+    subject: Subject[P],
     size: int,
     shift: float,
     scale: float,
@@ -141,7 +227,7 @@ def _map(
     turned: bool,
 ) -> Matrix:
     """From the crop to a patch: about the target's centre, which lands at the patch's centre plus a random shift."""
-    middle = sighting.crop.image.shape[0] / 2
+    middle = subject.side / 2
     factors = rng.uniform(1 - settings.stretch, 1 + settings.stretch, 2) * rng.uniform(1 - scale, 1 + scale)
     place = size / 2 + rng.uniform(-shift, shift, 2)
     angle, tilt = rng.normal(0, np.deg2rad(settings.rotation)), rng.normal(0, settings.perspective, 2).clip(-0.7, 0.7) / size
@@ -155,46 +241,17 @@ def _map(
     return np.asarray(back @ about @ to_center)
 
 
-def _offset(matrix: Matrix, sighting: Sighting, size: int) -> NDArray[np.float32]:
-    middle = sighting.crop.image.shape[0] / 2
+def _offset(matrix: Matrix, middle: float, size: int) -> NDArray[np.float32]:
     x, y, w = matrix @ [middle, middle, 1.0]
     return np.array([x / w - size / 2, y / w - size / 2], np.float32)
 
 
-def _recorded(patch: Image, settings: AugmentSettings, rng: np.random.Generator, *, grey: bool) -> Image:
-    """The patch as a camera might have recorded it: light, colour, blur, noise, compression."""
-    if settings.light:
-        patch = photometric.random_light(patch, rng, settings.light)
-    if settings.colour:
-        patch = random_colour(patch, rng, settings.colour)
-    if grey:
-        patch = photometric.grey(patch)
-    if rng.random() < settings.blur:
-        patch = random_blur(patch, rng)
-    if rng.random() < settings.motion_blur:
-        patch = photometric.motion_blur(patch, int(rng.integers(3, 16)), rng.uniform(0, np.pi))
-    if rng.random() < settings.noise:
-        patch = photometric.random_noise(patch, rng)
-    if rng.random() < settings.jpeg:
-        patch = photometric.random_compression(patch, rng)
-    return patch
-
-
-def random_colour(image: Image, rng: np.random.Generator, strength: float) -> Image:
-    """One colour added to the whole picture: strength * eigenvectors * sqrt(eigenvalues) * N(0, 1), mostly brightness.
-
-    SiamFC's official code (experiment.m) has the factors the other way round, sqrt(eigenvalues) * transposed eigenvectors,
-    which changes the three channels independently of each other; here it is done as meant, along the principal axes.
-    """
-    added = 255 * strength * _EIGENVECTORS @ (np.sqrt(_EIGENVALUES) * rng.standard_normal(3))
-    table = np.clip(np.arange(256)[:, None] + added, 0, 255).round().astype(np.uint8)
-    return np.asarray(cv2.LUT(image, table[None]), np.uint8)
-
-
-def random_blur(image: Image, rng: np.random.Generator) -> Image:
-    """Along x and y at once, by an odd number of pixels from 5 to 45, with a random share of each; as PySOT does."""
-    length = int(rng.integers(2, 23)) * 2 + 1
-    share = rng.random()
-    line = np.full((1, length), 1 / length, np.float32)
-    along_x, along_y = cv2.filter2D(image, -1, line), cv2.filter2D(image, -1, line.T)
-    return np.asarray(cv2.addWeighted(along_x, share, along_y, 1 - share, 0), np.uint8)
+def _recording(settings: AugmentSettings, rng: np.random.Generator, side: int, grey: bool, draws_noise: bool) -> Recording:
+    return Recording(
+        table=table_of(rng, light=settings.light, colour=settings.colour),
+        grey=bool(grey),
+        blur=random_blur(rng) if rng.random() < settings.blur else None,
+        motion=(int(rng.integers(3, 16)), rng.uniform(0, np.pi)) if rng.random() < settings.motion_blur else None,
+        noise=random_noise(rng, side, draws=draws_noise) if rng.random() < settings.noise else None,
+        quality=int(rng.integers(15, 70)) if rng.random() < settings.jpeg else 0,
+    )

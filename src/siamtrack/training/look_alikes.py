@@ -1,68 +1,111 @@
-"""Other targets in a search patch: beside the target, where they must not be mistaken for it, and over a part of it."""
+"""Other targets in a search patch: beside the target, where they must not be mistaken for it, and over a part of it.
+
+What is pasted where is decided first, from sizes alone, and drawn later: pictures need not exist before they are needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from siamtrack.datasets.crops import Sighting
 from siamtrack.image import Image
-from siamtrack.warp import paste
+from siamtrack.warp import Matrix, paste
 
 MOST_HIDDEN = 0.4  # of the target's box
+SOFT_RIM = 0.15  # of half a piece's side, over which it becomes transparent
 _TRIES = 12  # for a free place
 _MARGIN = 1.15  # of the pasted piece around a target's box, most of which is its soft rim
 _LEAST_PX = 8  # a piece smaller than this on a side shows nothing
 
+P = TypeVar("P")
 
-def add_look_alikes(patch: Image, box: NDArray[np.float32], others: Sequence[Sighting], rng: np.random.Generator) -> None:
-    """Pastes other targets into the patch, in place, with a soft rim, where they touch neither the target nor each other.
+
+class Subject(NamedTuple, Generic[P]):
+    """A target in the middle of a square picture, which may still have to be painted."""
+
+    picture: P
+    side: int  # of the picture, pixels
+    size: tuple[float, float]  # (w, h) of the target's box, picture pixels
+
+
+class Paste(NamedTuple, Generic[P]):
+    """A piece of a picture that is drawn into a patch."""
+
+    picture: P
+    piece: tuple[int, int, int, int]  # left, top, right, bottom, picture pixels
+    matrix: Matrix  # from the pixels of the piece to those of the patch
+    soft: bool  # opaque in a rounded rectangle only; or all of it, by whole pixels
+
+    def draw(self, patch: Image, picture: Image) -> None:
+        """Into the patch, (S, S, 3), in place.
+
+        Args:
+            patch: what is drawn on.
+            picture: the painted one.
+        """
+        left, top, right, bottom = self.piece
+        piece = picture[top:bottom, left:right]
+        if self.soft:
+            alpha = (255 * soft_alpha(piece.shape[0], piece.shape[1])).astype(np.uint8)
+            paste(patch, np.dstack([piece, alpha]), self.matrix)
+        else:
+            x, y = (int(v) for v in self.matrix[:2, 2])
+            patch[y : y + piece.shape[0], x : x + piece.shape[1]] = piece
+
+
+def look_alikes(
+    box: NDArray[np.float32], patch_size: int, others: Sequence[Subject[P]], rng: np.random.Generator
+) -> list[Paste[P]]:
+    """Other targets in the patch, with a soft rim, where they touch neither the target nor each other.
 
     Args:
-        patch: search patch, (S, S, 3).
-        box: x, y, w, h of the target in it.
+        box: x, y, w, h of the target in the patch.
+        patch_size: side of the patch, pixels.
         others: what to paste; one for which there is no free place is left out.
         rng: decides where and how large: 0.8 to 1.25 times as in its own crop.
     """
-    size = patch.shape[0]
-    taken = [box]
+    taken, found = [box], []
     for other in others:
         factor = np.exp(rng.uniform(np.log(0.8), np.log(1.25)))
         w, h = (factor * side for side in other.size)
         for _ in range(_TRIES):
-            x, y = rng.uniform(-0.3, 1.3, 2) * size - (w / 2, h / 2)
+            x, y = rng.uniform(-0.3, 1.3, 2) * patch_size - (w / 2, h / 2)
             place = np.array([x, y, w, h], np.float32)
-            if _in_view(place, size) and not any(_touch(place, there) for there in taken):
+            if _in_view(place, patch_size) and not any(_touch(place, there) for there in taken):
                 taken.append(place)
-                cutout = _soft(other)
-                scale = np.array([w / cutout.shape[1], h / cutout.shape[0]]) * _MARGIN
-                corner = np.array([x + w / 2, y + h / 2]) - scale * [cutout.shape[1] / 2, cutout.shape[0] / 2]
-                paste(patch, cutout, np.array([[scale[0], 0, corner[0]], [0, scale[1], corner[1]], [0, 0, 1]]))
+                left, top, right, bottom = piece = _around(other)
+                scale = np.array([w / (right - left), h / (bottom - top)]) * _MARGIN
+                corner = np.array([x + w / 2, y + h / 2]) - scale * [(right - left) / 2, (bottom - top) / 2]
+                matrix = np.array([[scale[0], 0, corner[0]], [0, scale[1], corner[1]], [0, 0, 1]])
+                found.append(Paste(other.picture, piece, matrix, soft=True))
                 break
+    return found
 
 
-def _soft(other: Sighting) -> NDArray[np.uint8]:
-    """The target with a little around it as RGBA, opaque in an ellipse around its box's middle."""
-    image = other.crop.image
-    middle = image.shape[0] / 2
+def _around(other: Subject[P]) -> tuple[int, int, int, int]:
+    """The target with a little around it."""
+    middle = other.side / 2
     half = [max(_LEAST_PX / 2, min(middle, _MARGIN * side / 2)) for side in other.size]
-    x0, x1, y0, y1 = (round(v) for v in (middle - half[0], middle + half[0], middle - half[1], middle + half[1]))
-    piece = image[y0:y1, x0:x1]
-    y, x = ((np.arange(n) + 0.5) / n * 2 - 1 for n in piece.shape[:2])
-    radius = (np.abs(x)[None, :] ** 4 + np.abs(y)[:, None] ** 4) ** 0.25  # a rounded rectangle
-    alpha = np.clip((1 - radius) / 0.15, 0, 1)
-    return np.dstack([piece, (255 * alpha).astype(np.uint8)])
+    return round(middle - half[0]), round(middle - half[1]), round(middle + half[0]), round(middle + half[1])
 
 
-def add_occluder(patch: Image, box: NDArray[np.float32], texture: Image, rng: np.random.Generator) -> None:
-    """Covers a part of the target, from one of its sides or corners, with a piece of another picture; in place.
+def soft_alpha(rows: int, columns: int) -> NDArray[np.float64]:
+    """Of a piece, 0 to 1: opaque in a rounded rectangle. Shape (rows, columns)."""
+    y, x = ((np.arange(n) + 0.5) / n * 2 - 1 for n in (rows, columns))
+    radius = (np.abs(x)[None, :] ** 4 + np.abs(y)[:, None] ** 4) ** 0.25
+    return np.asarray(np.clip((1 - radius) / SOFT_RIM, 0, 1))
+
+
+def occluder(box: NDArray[np.float32], patch_size: int, other: Subject[P], rng: np.random.Generator) -> Paste[P] | None:
+    """The middle of another picture over a part of the target, from one of its sides or corners; None outside the patch.
 
     Args:
-        patch: search patch, (S, S, 3).
-        box: x, y, w, h of the target in it; at most `MOST_HIDDEN` of it is covered.
-        texture: (H, W, 3); the piece is its middle.
+        box: x, y, w, h of the target in the patch; at most `MOST_HIDDEN` of it is covered.
+        patch_size: side of the patch, pixels.
+        other: whose picture covers it.
         rng: decides where and how much.
     """
     x, y, w, h = (float(v) for v in box)
@@ -70,13 +113,14 @@ def add_occluder(patch: Image, box: NDArray[np.float32], texture: Image, rng: np
     across = rng.uniform(hidden, 1)  # share of the width that is covered; hidden / across of the height
     cover = np.array([across * w, hidden / across * h])
     low = np.array([x, y]) + rng.integers(0, 2, 2) * (np.array([w, h]) - cover)
-    left, top = np.ceil(low).astype(int).clip(0, patch.shape[0])  # rounded inwards: no more than asked for
-    right, bottom = np.floor(low + cover).astype(int).clip(0, patch.shape[0])
-    right, bottom = min(right, left + texture.shape[1]), min(bottom, top + texture.shape[0])
-    if right <= left or bottom <= top:
-        return
-    first_row, first_column = (texture.shape[0] - (bottom - top)) // 2, (texture.shape[1] - (right - left)) // 2
-    patch[top:bottom, left:right] = texture[first_row : first_row + bottom - top, first_column : first_column + right - left]
+    left, top = (int(v) for v in np.ceil(low).astype(int).clip(0, patch_size))  # rounded inwards: no more than asked for
+    right, bottom = (int(v) for v in np.floor(low + cover).astype(int).clip(0, patch_size))
+    width, height = min(right - left, other.side), min(bottom - top, other.side)
+    if width <= 0 or height <= 0:
+        return None
+    first_row, first_column = (other.side - height) // 2, (other.side - width) // 2
+    matrix = np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]])
+    return Paste(other.picture, (first_column, first_row, first_column + width, first_row + height), matrix, soft=False)
 
 
 def _in_view(place: NDArray[np.float32], size: int) -> bool:

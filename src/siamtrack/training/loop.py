@@ -140,7 +140,8 @@ class _Run:
                     journal.say(f"Goes on from step {first} of {recipe.steps}.")
                 if validation.missing:
                     journal.say(validation.missing)
-            for step, batch in enumerate(stream, first):
+            for step, loaded in enumerate(stream, first):
+                batch = loaded.painted(self.world.device)
                 epoch, within = divmod(step, recipe.steps_per_epoch)
                 if within == 0 or step == first:
                     others = enter_epoch(learner.network, learner.optimizer, recipe, epoch)
@@ -239,7 +240,7 @@ class _Run:
         recipe, world = self.recipe, self.world
         steps = range(self.learner.step, recipe.steps)
         numbers = shares(steps, batch_size=recipe.batch_size, parts=recipe.accumulation, rank=world.rank, world=world.size)
-        pairs = self.data.pairs(recipe, "training")
+        pairs = self.data.unpainted(recipe)
         share = recipe.batch_size // world.size
         return batches(pairs, numbers, batch_size=share, workers=workers, pin=world.device.type == "cuda")
 

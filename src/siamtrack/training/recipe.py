@@ -22,6 +22,7 @@ _CHOICES = {
     "schedule": ("geometric", "cosine", "steps", "constant"),
     "batch_norm": ("train", "frozen"),
     "precision": ("float32", "bfloat16"),
+    "paint": ("cpu", "device"),
     "select": ("last", "best"),
 }
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -79,6 +80,7 @@ class Recipe:
     teacher_weight: float = 0.0  # of the mean squared distance to a teacher's features; needs a teacher
     teacher_response_weight: float = 0.0  # of the mean squared distance to a teacher's score maps; needs a teacher
     precision: str = "float32"  # or bfloat16: autocast; parameters and loss stay float32
+    paint: str = "cpu"  # pairs of worlds, where they are made; or device: by batches where the network is trained
     context: float = 0.5  # margin around the target as a share of w + h, as in tracking
     search_size: int | None = None  # px of search patches in training; None: as in tracking. The paper: 239
     weights: dict[str, float] = field(default_factory=dict)  # of the data sets, by name; each that is not named has 1

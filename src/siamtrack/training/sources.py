@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -17,13 +17,15 @@ from siamtrack.library import open_training_set, training_set_names
 from siamtrack.pair import Pair
 from siamtrack.synthetic.material import Material, find_material
 from siamtrack.synthetic.pairs import PairSource
+from siamtrack.synthetic.shot import Window
 from siamtrack.synthetic.squares import Squares, SquaresSettings
 from siamtrack.synthetic.supply import BuiltIn, Pictured
 from siamtrack.synthetic.world import World
+from siamtrack.training.augment import PairPlan
 from siamtrack.training.clip_pairs import ClipPairs
-from siamtrack.training.data import Pairs
+from siamtrack.training.data import ByNumber, Pairs, Unpainted
 from siamtrack.training.recipe import Recipe
-from siamtrack.training.world_pairs import WorldPairs
+from siamtrack.training.world_pairs import WorldPairs, WorldPlans
 
 PICTURES = "pictures"
 WORLD = "world"
@@ -33,6 +35,8 @@ VALIDATION_SEED = 1  # held-out pairs come from another stream than the training
 _TRIES = 20  # pictures that cannot be read, one after another
 _FAR = 2**40  # numbers of pairs that take the place of others are as far away as this
 Part = Literal["training", "validation"]
+T = TypeVar("T")
+Made = TypeVar("Made", Pair, PairPlan[Window])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,27 @@ class TrainingData:
             SettingsError: the recipe's weights name a set that was not given, or are all 0.
             DataError: a set makes no pair for that part.
         """
+        return self._mixed(recipe, part, _pairs_of)
+
+    def unpainted(self, recipe: Recipe) -> ByNumber[Unpainted]:
+        """The pairs for training; where the recipe says so, those of worlds as what is to be painted for them.
+
+        Raises:
+            SettingsError: as `pairs`; or the recipe's `paint` does not go with its augmentation, or with the data.
+            DataError: a set makes no pair for training.
+        """
+        if recipe.paint == "cpu":
+            return self.pairs(recipe, "training")
+        if self.world is None:
+            raise SettingsError("paint is 'device', but there is no world among the data; give --data world, or set paint=cpu.")
+        if recipe.augment.jpeg:
+            raise SettingsError(
+                f"paint is 'device', where nothing can be compressed as JPEG, and augment.jpeg is {recipe.augment.jpeg:g}; set "
+                "augment.jpeg=0, or paint=cpu."
+            )
+        return self._mixed(recipe, "training", _unpainted_of)
+
+    def _mixed(self, recipe: Recipe, part: Part, of: Callable[[_Source, Recipe, Part], _Found[T]]) -> ByNumber[T]:
         if missing := [name for name in recipe.weights if name not in self.names]:
             raise SettingsError(
                 f"The recipe mixes {', '.join(recipe.weights)}, but there is no data for {', '.join(missing)}. Give "
@@ -71,10 +96,10 @@ class TrainingData:
             )
         if not any(recipe.weights.get(name, 1.0) for name in self.names):
             raise SettingsError(f"The weights of {', '.join(self.names)} are all 0; give one of them a weight.")
-        sources: list[Crops | Material | WorldData] = [c for c in self.crops if recipe.weights.get(c.name, 1.0)]
+        sources: list[_Source] = [c for c in self.crops if recipe.weights.get(c.name, 1.0)]
         made = {PICTURES: self.material, WORLD: self.world}
         sources += [source for name, source in made.items() if source and recipe.weights.get(name, 1.0)]
-        found = [entry for source in sources if (entry := _pairs_of(source, recipe, part))]
+        found = [entry for source in sources if (entry := of(source, recipe, part))]
         if not found:
             raise DataError(f"There is no data for {part}: {', '.join(self.describe())}. Give more clips or pictures.")
         weights = [recipe.weights.get(name, 1.0) for name, _ in found]
@@ -122,7 +147,29 @@ def _seed(recipe: Recipe, part: Part) -> int:
     return 2 * recipe.seed if part == "training" else VALIDATION_SEED
 
 
-def _pairs_of(source: Crops | Material | WorldData, recipe: Recipe, part: Part) -> tuple[str, Pairs] | None:
+_Source = Crops | Material | WorldData
+_Found = tuple[str, ByNumber[T]] | None
+
+
+def _unpainted_of(source: _Source, recipe: Recipe, part: Part) -> _Found[Unpainted]:
+    """As `_pairs_of`; a world only says what is to be painted."""
+    if isinstance(source, WorldData):
+        return WORLD, _Retried(WorldPlans(_world_pairs(source, recipe, part)))
+    return _pairs_of(source, recipe, part)
+
+
+def _world_pairs(source: WorldData, recipe: Recipe, part: Part) -> WorldPairs:
+    return WorldPairs(
+        World(recipe.world, source.supply(part), _seed(recipe, part)),
+        recipe.crops,
+        recipe.augment,
+        max_frame_gap=recipe.sampling.max_frame_gap,
+        min_visibility=recipe.sampling.min_visibility,
+        search_size=recipe.patch_size,
+    )
+
+
+def _pairs_of(source: _Source, recipe: Recipe, part: Part) -> _Found[Pair]:
     """Name and pairs of a set; None where nothing of it is held out for validation."""
     seed, template_size = _seed(recipe, part), recipe.network.template_size
     sizes = {"template_size": template_size, "search_size": recipe.patch_size}
@@ -131,18 +178,7 @@ def _pairs_of(source: Crops | Material | WorldData, recipe: Recipe, part: Part) 
             pairs = PairSource(source.part(part), recipe.pictures, seed=seed, context=recipe.context, **sizes)
             return PICTURES, _Retried(pairs)
         if isinstance(source, WorldData):
-            world = World(recipe.world, source.supply(part), seed)
-            gap, least = recipe.sampling.max_frame_gap, recipe.sampling.min_visibility
-            return WORLD, _Retried(
-                WorldPairs(
-                    world,
-                    recipe.crops,
-                    recipe.augment,
-                    max_frame_gap=gap,
-                    min_visibility=least,
-                    search_size=recipe.patch_size,
-                )
-            )
+            return WORLD, _Retried(_world_pairs(source, recipe, part))
         return source.name, ClipPairs(source, recipe.sampling, recipe.augment, which=part, seed=seed, **sizes)
     except DataError:
         if part == "training":
@@ -209,13 +245,13 @@ def _listed(settings: CropSettings) -> str:
     return f"{settings.size} px, template {settings.template_size} px, context {settings.context:g}"
 
 
-class _Retried:
+class _Retried(Generic[Made]):
     """Pairs of pictures, where one that cannot be read gives way to another, which is told in `Pair.skipped`."""
 
-    def __init__(self, pairs: Pairs) -> None:
-        self._pairs = pairs
+    def __init__(self, pairs: ByNumber[Made]) -> None:
+        self._pairs: ByNumber[Made] = pairs
 
-    def __getitem__(self, number: int) -> Pair:
+    def __getitem__(self, number: int) -> Made:
         skipped: list[str] = []
         for attempt in range(_TRIES):
             try:
@@ -225,15 +261,15 @@ class _Retried:
         raise DataError(f"{_TRIES} pictures in a row cannot be read; the last one: {skipped[-1]}")
 
 
-class _Mixed:
+class _Mixed(Generic[T]):
     """Pairs of several sources: each number belongs to one of them, drawn by weight."""
 
-    def __init__(self, sources: Sequence[Pairs], weights: Sequence[float], seed: int) -> None:
+    def __init__(self, sources: Sequence[ByNumber[T]], weights: Sequence[float], seed: int) -> None:
         self._sources = sources
         self._shares = np.array(weights) / sum(weights)
         self._seed = seed
 
-    def __getitem__(self, number: int) -> Pair:
+    def __getitem__(self, number: int) -> T:
         rng = np.random.default_rng((self._seed, number, len(self._sources)))
         return self._sources[rng.choice(len(self._sources), p=self._shares)][number]
 

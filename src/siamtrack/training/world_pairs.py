@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from siamtrack.crop import context_side
-from siamtrack.datasets.crops import Crop, CropSettings, Sighting
+from siamtrack.datasets.crops import Crop, CropSettings
 from siamtrack.errors import DataError
 from siamtrack.pair import Pair
+from siamtrack.synthetic.shot import Window
 from siamtrack.synthetic.world import Scene, World
-from siamtrack.training.augment import AugmentSettings, make_pair
+from siamtrack.training.augment import AugmentSettings, PairPlan, plan_pair
+from siamtrack.training.look_alikes import Subject
 
 LEAST_SIDE_PX = 8.0  # of an object in its frame
 _SCENE_TRIES = 50  # without an object that can be seen in two frames, one after another
@@ -47,23 +49,43 @@ class WorldPairs:
         self._search_size = search_size
 
     def __getitem__(self, number: int) -> Pair:
+        return self.plan(number).drawn(lambda window: Crop(*window.painted()))
+
+    def plan(self, number: int, *, draws_noise: bool = True) -> PairPlan[Window]:
+        """What is to be painted for a pair.
+
+        Args:
+            number: of the pair.
+            draws_noise: see `plan_pair`.
+
+        Raises:
+            DataError: no object of many scenes is seen in two frames, or a picture of the supply cannot be read.
+        """
         rng = np.random.default_rng((self._world.seed, number, 1))
         for attempt in range(_SCENE_TRIES):
             scene = self._world.scene(number * _SCENE_TRIES + attempt)
             target, time = int(rng.integers(scene.objects)), int(rng.integers(_LENGTH))
-            if (template := self._sighting(scene, target, time)) is None:
+            if (template := self._subject(scene, target, time)) is None:
                 continue
             for _ in range(_FRAME_TRIES):
                 gap = int(rng.integers(-self._gap, self._gap + 1))
-                if (search := self._sighting(scene, target, abs(time + gap))) is not None:
-                    sizes = {"template_size": self._crops.template_size, "search_size": self._search_size}
-                    return make_pair(template, search, self._augment, rng, **sizes, other=self._other)
+                if (search := self._subject(scene, target, abs(time + gap))) is not None:
+                    return plan_pair(
+                        template,
+                        search,
+                        self._augment,
+                        rng,
+                        template_size=self._crops.template_size,
+                        search_size=self._search_size,
+                        other=self._other,
+                        draws_noise=draws_noise,
+                    )
         raise DataError(
             f"{_SCENE_TRIES} scenes of the world have no object that is seen in two frames; its objects are too small, too "
             "fast or outside. Change the recipe's table world."
         )
 
-    def _sighting(self, scene: Scene, target: int, time: int) -> Sighting | None:
+    def _subject(self, scene: Scene, target: int, time: int) -> Subject[Window] | None:
         """The object in a frame; None where too little of it is seen."""
         box, visibility = scene.truth(target, time)
         if visibility < self._least or min(box.w, box.h) < LEAST_SIDE_PX:
@@ -71,10 +93,20 @@ class WorldPairs:
         settings = self._crops
         factor = settings.template_size / context_side(box.w, box.h, settings.context)
         side = settings.size / factor
-        image, fill = scene.window(time, box.center[0] - side / 2, box.center[1] - side / 2, side, settings.size)
-        return Sighting(Crop(image, fill), (factor * box.w, factor * box.h))
+        window = scene.window(time, box.center[0] - side / 2, box.center[1] - side / 2, side, settings.size)
+        return Subject(window, settings.size, (factor * box.w, factor * box.h))
 
-    def _other(self, rng: np.random.Generator) -> Sighting | None:
+    def _other(self, rng: np.random.Generator) -> Subject[Window] | None:
         """An object of another scene."""
         scene = self._world.scene(int(rng.integers(2**40, 2**41)))
-        return self._sighting(scene, int(rng.integers(scene.objects)), int(rng.integers(_LENGTH)))
+        return self._subject(scene, int(rng.integers(scene.objects)), int(rng.integers(_LENGTH)))
+
+
+class WorldPlans:
+    """What is to be painted for the pairs of the same numbers, by whoever paints many at once."""
+
+    def __init__(self, pairs: WorldPairs) -> None:
+        self._pairs = pairs
+
+    def __getitem__(self, number: int) -> PairPlan[Window]:
+        return self._pairs.plan(number, draws_noise=False)

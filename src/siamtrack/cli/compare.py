@@ -1,0 +1,146 @@
+"""`siamtrack compare`: results of several trackers on a benchmark, ours and those that others have published, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from siamtrack.datasets.benchmark import BenchmarkSequence
+    from siamtrack.evaluation.foreign import FoundResults
+    from siamtrack.evaluation.tables import Table
+
+console = Console(highlight=False, markup=False, soft_wrap=True)
+remarks = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+STYLES = ("bold", "underline", "italic")  # best, second, third
+
+Given = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="Folders of results: of one tracker, or of several.")]
+BenchmarkName = Annotated[str, typer.Option("--benchmark", metavar="NAME", help="Such as otb100, vot2018 or lasot.")]
+Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="That the benchmark was unpacked to.")]
+Preset = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Tool whose numbers to give.", show_default="the benchmark's own")
+]
+Protocol = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Take runs of this one only.", show_default="first of the benchmark's")
+]
+Names = Annotated[str | None, typer.Option("--sequences", metavar="A,B", help="Score only these.", show_default="all of them")]
+FirstPixel = Annotated[
+    int | None,
+    typer.Option(metavar="0|1", min=0, max=1, help="In files of others.", show_default="as in the benchmark's files"),
+]
+Partial = Annotated[bool, typer.Option("--partial", metavar="", help="Score the sequences that all results have.")]
+Published = Annotated[bool, typer.Option("--published", metavar="", help="Add published scores as reference rows.")]
+By = Annotated[str | None, typer.Option(metavar="NAME", help="attribute or sequence: a row for each.", show_default="tracker")]
+MeasureKey = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Number of --by: auc, precision, ...", show_default="main")
+]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help="table, csv, markdown or latex.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the table here.", show_default="print it")]
+
+
+def compare(
+    results: Given,
+    benchmark: BenchmarkName,
+    root: Root,
+    preset: Preset = None,
+    protocol: Protocol = None,
+    sequences: Names = None,
+    first_pixel: FirstPixel = None,
+    partial: Partial = False,
+    published: Published = False,
+    by: By = None,
+    measure: MeasureKey = None,
+    layout: Format = "table",
+    out: Out = None,
+) -> None:
+    """Score results of trackers on a benchmark, under the rules of one tool, and rank them.
+
+    Results are folders that 'siamtrack evaluate' wrote, or raw results of others: OTB, LaSOT, UAV123, GOT-10k, VOT,
+    TrackingNet and PySOT layouts are found without being told. The best three of each column are marked.
+    """
+    from siamtrack.errors import SettingsError, nearest
+    from siamtrack.evaluation.foreign import read_results
+    from siamtrack.evaluation.published import published_scores
+    from siamtrack.evaluation.scoring import score
+    from siamtrack.evaluation.tables import WRITERS, parts_table, ranking_table
+    from siamtrack.library import open_benchmark
+    from siamtrack.output_paths import check_path
+
+    if layout not in WRITERS:
+        raise SettingsError(f"There is no table format '{layout}'. {nearest(layout, WRITERS)}")
+    if by and published:
+        raise SettingsError("Published scores are those of whole benchmarks; leave out --published or --by.")
+    if out is not None:
+        check_path(out)
+    found, wanted = open_benchmark(benchmark, root, sequences.split(",") if sequences else None)
+    given: dict[str, Any] = {"protocol": protocol, "first_pixel": first_pixel, "partial": partial}
+    read = [one for folder in results for one in read_results(folder, found, wanted, **given)]
+    _check_names(read)
+    wanted = _common(read, wanted)
+    scores = [score(one.results, wanted, preset or found.preset) for one in read]
+    references = published_scores(found.name) if published else []
+    _give(parts_table(scores, by, measure) if by else ranking_table(scores, references), layout, out)
+
+
+def _check_names(read: Sequence[FoundResults]) -> None:
+    from siamtrack.errors import DataError
+
+    names = [one.results.tracker for one in read]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"Several results are called '{twice[0]}', after their folder; give each folder a name of its own.")
+
+
+def _common(read: Sequence[FoundResults], wanted: Sequence[BenchmarkSequence]) -> list[BenchmarkSequence]:
+    """The sequences that all results have; tells if some are left out, and what there is to know of the files."""
+    for text in (text for one in read for text in one.remarks):
+        remarks.print(f"Note: {text}")
+    missing = {name for one in read for name in one.missing}
+    if missing:
+        remarks.print(f"Note: a part only: {len(wanted) - len(missing)} of {len(wanted)} sequences, which all results have.")
+    return [sequence for sequence in wanted if sequence.name not in missing]
+
+
+def _give(table: Table, layout: str, out: Path | None) -> None:
+    from siamtrack.errors import OutputError
+    from siamtrack.evaluation.tables import WRITERS
+
+    if out is None and layout == "table":
+        _show(table)
+        return
+    text = WRITERS[layout](table)
+    if out is None:
+        console.print(text, end="")
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"'{out}' cannot be written: {error.strerror or error}.") from None
+    remarks.print(f"{len(table.rows)} rows in {out}.")
+
+
+def _show(table: Table) -> None:
+    from rich import box
+    from rich.table import Table as Shown
+    from rich.text import Text
+
+    from siamtrack.evaluation.tables import heading_of, sources_of, text_of
+
+    shown = Shown(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    shown.add_column(table.heading)
+    for column in table.columns:
+        shown.add_column(column.label, justify="right")
+    for i, row in enumerate(table.rows):
+        cells = [Text(row.label)]
+        for j, (value, column) in enumerate(zip(row.values, table.columns, strict=True)):
+            place = table.place(i, j)
+            cells.append(Text(text_of(value, column), style="" if place is None else STYLES[place]))
+        shown.add_row(*cells)
+    console.print(table.title)
+    console.print(heading_of(table))
+    console.print(shown)
+    for line in sources_of(table):
+        console.print(line)

@@ -1,0 +1,172 @@
+"""`siamtrack evaluate`: a tracker on a benchmark, under its protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from siamtrack.cli import options
+from siamtrack.cli.compare import BenchmarkName, Root
+from siamtrack.errors import InputError, SiamtrackError
+
+if TYPE_CHECKING:
+    from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
+    from siamtrack.evaluation.protocols_following import ProtocolSettings
+    from siamtrack.evaluation.runner_workers import Outcome
+    from siamtrack.evaluation.store import ResultStore
+
+console = Console(highlight=False, markup=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+TrackerName = Annotated[str, typer.Option("--tracker", metavar="NAME", help="From 'siamtrack models', or a model folder.")]
+ProtocolName = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        metavar="NAME",
+        help="ope, tre, sre, supervised, realtime, unsupervised, long-term or got10k.",
+        show_default="the benchmark's",
+    ),
+]
+Names = Annotated[str | None, typer.Option("--sequences", metavar="A,B", help="Run only these.", show_default="all of them")]
+Results = Annotated[Path, typer.Option(metavar="FOLDER", help="For results; sequences that are finished there stay.")]
+ShownName = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Of the tracker in tables.", show_default="the tracker's")
+]
+Workers = Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes on this machine.", show_default="one a core")]
+Ray = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run on this Ray cluster instead: auto, local or HOST:PORT.")]
+Repetitions = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="At most so many runs.", show_default="the protocol's")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", metavar="", help="First remove the results that are there.")]
+Pack = Annotated[Path | None, typer.Option(metavar="FILE", help="Zip archive for the server of GOT-10k or TrackingNet.")]
+Threads = Annotated[int, typer.Option(metavar="N", min=1, help="Of each worker.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Of the tracker: scales=5, or the protocol: start_box=min-max. Repeatable."
+    ),
+]
+
+
+def evaluate(
+    benchmark: BenchmarkName,
+    root: Root,
+    tracker: TrackerName = "siamfc",
+    protocol: ProtocolName = None,
+    sequences: Names = None,
+    results: Results = Path("results"),
+    name: ShownName = None,
+    workers: Workers = None,
+    ray: Ray = None,
+    repetitions: Repetitions = None,
+    fresh: Fresh = False,
+    pack: Pack = None,
+    runtime: options.Runtime = "openvino",
+    precision: options.Precision = "auto",
+    device: options.Device = "cpu",
+    threads: Threads = 1,
+    overrides: Overrides = None,
+) -> None:
+    """Run a tracker on a benchmark, under its official protocol, and keep the results in the official layout.
+
+    The same command goes on with an evaluation that was ended, at the first sequence that is not finished. Sequences that
+    fail are told; the others go on, and the exit code is 1.
+    """
+    from siamtrack.evaluation.protocols import check_protocol, settings_for
+    from siamtrack.evaluation.runner import Where
+    from siamtrack.evaluation.runner import evaluate as run
+    from siamtrack.evaluation.store import ResultStore
+    from siamtrack.evaluation.store_origin import origin_of
+    from siamtrack.library import open_benchmark, open_model
+
+    settings, of_tracker = _settings(repetitions, overrides or ())
+    found, wanted = open_benchmark(benchmark, root, sequences.split(",") if sequences else None)
+    protocol = check_protocol(protocol or found.protocols[0], found, settings)
+    settings = settings_for(found.name, settings)
+    how: dict[str, Any] = {"runtime": runtime, "precision": precision, "device": device, "threads": threads}
+    opener = partial(open_model, tracker, **how, overrides=of_tracker)
+    store = ResultStore(results, tracker=name or Path(tracker).name, benchmark=found.name, protocol=protocol)
+    store.begin(origin_of(opener(), tracker, settings, options=how), fresh=fresh)
+    where = Where(workers=workers or os.cpu_count() or 1, ray=ray, threads=threads)
+    _tell(run(opener, wanted, store, settings, where), wanted, store)
+    if pack is not None:
+        store.pack(pack)
+        console.print(f"{pack} is ready for the server.")
+    _tell_score(store, found, wanted)
+
+
+def _settings(repetitions: int | None, overrides: Sequence[str]) -> tuple[ProtocolSettings, tuple[str, ...]]:
+    """The settings of the protocol, and the overrides that are the tracker's."""
+    from siamtrack.evaluation.protocols_following import ProtocolSettings
+    from siamtrack.settings import with_overrides
+
+    names = {field.name for field in fields(ProtocolSettings)}
+    of_protocol = [text for text in overrides if text.partition("=")[0].strip() in names]
+    settings = with_overrides(ProtocolSettings(repetitions=repetitions), of_protocol)
+    return settings, tuple(text for text in overrides if text not in of_protocol)
+
+
+def _tell(outcomes: Iterable[Outcome], wanted: Sequence[BenchmarkSequence], store: ResultStore) -> None:
+    """Tells of each sequence as it is done, and of all at the end.
+
+    Raises:
+        SiamtrackError: some failed.
+    """
+    failed = []
+    frames = {sequence.name: len(sequence) for sequence in wanted if sequence.name not in store.finished()}
+    if len(frames) < len(wanted):
+        console.print(f"{len(wanted) - len(frames)} of {len(wanted)} sequences were finished before.")
+    for outcome in _with_bar(outcomes, frames):
+        if outcome.failure:
+            failed.append(outcome.sequence)
+            errors.print(f"{outcome.sequence} failed: {outcome.failure}")
+        else:
+            console.print(f"{outcome.sequence}: {_summary(outcome)}")
+    console.print(f"{len(wanted) - len(failed)} of {len(wanted)} sequences are finished in {store.folder}.")
+    if failed:
+        raise SiamtrackError(f"{len(failed)} of {len(wanted)} sequences failed: {', '.join(failed[:8])}; see above for why.")
+
+
+def _tell_score(store: ResultStore, benchmark: Benchmark, wanted: Sequence[BenchmarkSequence]) -> None:
+    """Prints the numbers of the benchmark, if there are any: some truth is not public, and a part may be too small for some."""
+    from siamtrack.evaluation.scoring import score
+    from siamtrack.evaluation.scoring_measures import MEASURES
+
+    try:
+        scores = score(store.read([sequence.name for sequence in wanted]), wanted, benchmark.preset)
+    except InputError as error:
+        errors.print(f"No score: {error}")
+        return
+    numbers = {MEASURES[key]: value for key, value in scores.overall.numbers.items() if key in MEASURES and value == value}
+    shown = ", ".join(f"{measure.label} {value:.{measure.digits}f}" for measure, value in numbers.items())
+    part = f"{len(wanted)} of {benchmark.length} sequences" if len(wanted) < benchmark.length else "all sequences"
+    console.print(f"{store.tracker} on {benchmark.title}, {part} ({store.protocol}, preset {scores.preset}): {shown}")
+
+
+def _summary(outcome: Outcome) -> str:
+    import numpy as np
+
+    seconds = np.concatenate([run.seconds for run in outcome.runs])
+    known = seconds[~np.isnan(seconds)]  # frames that VOT skips after a failure have none
+    runs = f" in {len(outcome.runs)} runs" if len(outcome.runs) > 1 else ""
+    return f"{len(known)} frames{runs}, {1000 * float(np.median(known)):.1f} ms a frame"
+
+
+def _with_bar(outcomes: Iterable[Outcome], frames: dict[str, int]) -> Iterator[Outcome]:
+    """The outcomes, while a bar on the error stream counts frames, where someone is looking."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.completed:.0f} of {task.total:.0f} frames"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("", total=sum(frames.values()))
+        for outcome in outcomes:
+            bar.advance(task, frames[outcome.sequence])
+            yield outcome

@@ -1,0 +1,1 @@
+"""Running trackers on benchmarks, and scoring and reporting what they answer."""

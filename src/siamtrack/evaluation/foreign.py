@@ -1,0 +1,209 @@
+"""Results in a folder, our own or published by others, as the runs of trackers on a benchmark.
+
+Where the files lie is in `foreign_folders`, what is in them in `foreign_files`. Coordinates become 0-based: files of OTB,
+UAV123, LaSOT, GOT-10k and TColor-128 call the first pixel 1, those of the other benchmarks 0 (`layouts.layout_of`), whoever
+wrote them. Some trackers' files do otherwise, which is told and can be overruled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
+from siamtrack.datasets.benchmark_folders import some
+from siamtrack.errors import DataError
+from siamtrack.evaluation.foreign_files import read_run
+from siamtrack.evaluation.foreign_folders import ResultFolder, files_of, find_result_folders, names_in
+from siamtrack.evaluation.foreign_mat import read_mat
+from siamtrack.evaluation.foreign_names import looks_like
+from siamtrack.evaluation.layouts import layout_of
+from siamtrack.evaluation.store import read_store
+from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
+
+_ONE_PIXEL = ((1.0, 1.0, 0.0, 0.0), (-1.0, -1.0, 0.0, 0.0))
+_WRITTEN_TO = 1e-3  # pixels; files have three decimals or more where they have any
+
+MAY_BE_LONGER = {"lasot": ("monkey-17",), "lasot-all": ("monkey-17",)}
+"""Sequences that were cut after results had been published, by benchmark; the LaSOT toolkit cuts such results, too."""
+
+MAY_BEGIN_EARLIER = {"otb100": {"Tiger1": 5}, "otb50": {"Tiger1": 5}, "otb2013": {"Tiger1": 5}}
+"""Sequences in which the official start is so many frames after the first that is annotated, at which Python tools start."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FoundResults:
+    """What was read of one tracker.
+
+    Attributes:
+        results: its runs.
+        missing: names of the sequences without results.
+        remarks: what whoever compares the scores should know of the files.
+    """
+
+    results: TrackerResults
+    missing: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def read_results(
+    folder: Path,
+    benchmark: Benchmark,
+    sequences: Sequence[BenchmarkSequence],
+    *,
+    protocol: str | None = None,
+    first_pixel: int | None = None,
+    partial: bool = False,
+) -> list[FoundResults]:
+    """The results of every tracker in a folder.
+
+    Args:
+        folder: of one tracker, or one with folders of several.
+        benchmark: that they are results on.
+        sequences: of it, or some of them.
+        protocol: take results of this one only; None: the first of the benchmark's that a tracker has results of.
+        first_pixel: what the files of others call the left or topmost pixel: 0 or 1; None: as the benchmark's own files.
+        partial: take results that lack some of the sequences.
+
+    Raises:
+        DataError: no results, or none of that protocol; results of another benchmark; missing sequences; a wrong number of
+            frames; a file that cannot be read.
+    """
+    found = [f for f in find_result_folders(folder) if f.kind != "ours" or f.path.parent.name == benchmark.name]
+    trackers: dict[str, list[ResultFolder]] = {}
+    for one in (replace(f, protocol=_protocol(f, benchmark)) for f in found):
+        if protocol in (None, one.protocol):
+            trackers.setdefault(one.tracker, []).append(one)
+    if not trackers:
+        others = sorted({_protocol(f, benchmark) for f in found})
+        wanted = f"results on {benchmark.name}" if protocol is None else f"results on {benchmark.name} under '{protocol}'"
+        raise DataError(f"There are no {wanted} in '{folder}'" + (f"; there are: {', '.join(others)}." if others else "."))
+    chosen = [_chosen(folders, benchmark) for folders in trackers.values()]
+    return [_read(one, benchmark, sequences, first_pixel, partial=partial) for one in chosen]
+
+
+def _protocol(folder: ResultFolder, benchmark: Benchmark) -> str:
+    """How the tracker was run: as its folder says, else as files of that layout are usually made for the benchmark."""
+    if folder.protocol:
+        return folder.protocol
+    usual = ("ope", "unsupervised", "long-term", "got10k") if folder.kind != "numbered" else benchmark.protocols[:1]
+    return next((name for name in usual if name in benchmark.protocols), "ope")
+
+
+def _chosen(folders: Sequence[ResultFolder], benchmark: Benchmark) -> ResultFolder:
+    order = {name: i for i, name in enumerate(benchmark.protocols)}
+    ranked = sorted(folders, key=lambda folder: order.get(str(folder.protocol), len(order)))
+    if len(ranked) > 1 and ranked[0].protocol == ranked[1].protocol:
+        raise DataError(
+            f"'{ranked[0].path}' and '{ranked[1].path}' both hold results of a tracker '{ranked[0].tracker}'; give one of them."
+        )
+    return ranked[0]
+
+
+def _read(
+    folder: ResultFolder,
+    benchmark: Benchmark,
+    sequences: Sequence[BenchmarkSequence],
+    first_pixel: int | None,
+    *,
+    partial: bool,
+) -> FoundResults:
+    wanted = [sequence.name for sequence in sequences]
+    if folder.kind == "ours":
+        found: Mapping[str, Sequence[Trajectory]] = read_store(folder.path).runs
+    else:
+        files = files_of(folder, wanted)
+        _check_found(folder, benchmark, wanted, list(files), partial=partial)
+        pixel = layout_of(benchmark.name, "ope").first_pixel if first_pixel is None else first_pixel
+        found = {
+            name: [
+                read_mat(path) if folder.kind == "mat" else read_run(path, first_pixel=pixel, number=number)
+                for number, path in enumerate(paths)
+            ]
+            for name, paths in files.items()
+        }
+    _check_found(folder, benchmark, wanted, list(found), partial=partial)
+    fitting = {s.name: [_fitted(run, s, folder, benchmark) for run in found[s.name]] for s in sequences if s.name in found}
+    there = [sequence for sequence in sequences if sequence.name in found]
+    return FoundResults(
+        results=TrackerResults(tracker=folder.tracker, benchmark=benchmark.name, protocol=str(folder.protocol), runs=fitting),
+        missing=tuple(name for name in wanted if name not in found),
+        remarks=tuple(_remarks(folder.tracker, there, found, fitting)),
+    )
+
+
+def _check_found(
+    folder: ResultFolder, benchmark: Benchmark, wanted: Sequence[str], found: Sequence[str], *, partial: bool
+) -> None:
+    missing = [name for name in wanted if name not in found]
+    if not missing or (partial and found):
+        return
+    where = f"The results of {folder.tracker} in '{folder.path}'"
+    if 2 * len(missing) > len(wanted) and folder.kind != "ours" and (other := looks_like(names_in(folder))):
+        raise DataError(
+            f"{where} have {len(found)} of {len(wanted)} sequences of {benchmark.title}; they look like results on {other}."
+        )
+    raise DataError(
+        f"{where} lack {len(missing)} of {len(wanted)} sequences of {benchmark.title}: {some(missing)}. Scores of a part "
+        "cannot be compared with those of the whole; name sequences, or say --partial, to score a part."
+    )
+
+
+def _fitted(run: Trajectory, sequence: BenchmarkSequence, folder: ResultFolder, benchmark: Benchmark) -> Trajectory:
+    """The run, cut where the benchmark itself begins later or ends earlier than some tools have it."""
+    expected = len(sequence) - run.first
+    if len(run) == expected:
+        return run
+    if len(run) > expected and sequence.name in MAY_BE_LONGER.get(benchmark.name, ()):
+        return replace(run, regions=run.regions[:expected], scores=run.scores[:expected], seconds=run.seconds[:expected])
+    if len(run) - expected == MAY_BEGIN_EARLIER.get(benchmark.name, {}).get(sequence.name) and not run.first:
+        skipped = len(run) - expected
+        return replace(run, regions=run.regions[skipped:], scores=run.scores[skipped:], seconds=run.seconds[skipped:])
+    raise DataError(
+        f"The results of {folder.tracker} on sequence {sequence.name} have {len(run)} frames, the ground truth {expected}; "
+        "expected as many, the first frame included. Nothing is cut or filled up, as scores would depend on how."
+    )
+
+
+def _remarks(
+    tracker: str,
+    sequences: Sequence[BenchmarkSequence],
+    found: Mapping[str, Sequence[Trajectory]],
+    fitting: Mapping[str, Sequence[Trajectory]],
+) -> list[str]:
+    remarks = []
+    if cut := [name for name, runs in fitting.items() if len(runs[0]) < len(found[name][0])]:
+        remarks.append(
+            f"{tracker}: longer than the truth and cut to the frames that the benchmark's toolkit scores: {some(cut)}."
+        )
+    beside = [s.name for s in sequences if _one_pixel_off(fitting[s.name][0], s)]
+    if 2 * len(beside) > len(sequences):
+        remarks.append(
+            f"{tracker}: the first box lies exactly one pixel beside the true one in {len(beside)} of {len(sequences)} "
+            f"sequences ({some(beside)}): these files seem to count pixels from another first one. Say which it is."
+        )
+    bad = {name: np.sum([_bad_boxes(run) for run in runs], 0) for name, runs in fitting.items()}
+    for i, what in enumerate(("NaN", "a width or height of 0 or less")):
+        if total := sum(int(counts[i]) for counts in bad.values()):
+            names = [name for name, counts in bad.items() if counts[i]]
+            remarks.append(f"{tracker}: {total} boxes with {what}, in {some(names)}; the preset says what they count as.")
+    return remarks
+
+
+def _one_pixel_off(run: Trajectory, sequence: BenchmarkSequence) -> bool:
+    first = run.regions[0]
+    if len(first) != 4 or run.first:
+        return False
+    beside = np.asarray(first) - sequence.boxes[0]
+    return any(bool((np.abs(beside - shift) < _WRITTEN_TO).all()) for shift in _ONE_PIXEL)
+
+
+def _bad_boxes(run: Trajectory) -> tuple[int, int]:
+    """How many hold NaN, and how many have no size."""
+    if set(map(len, run.regions)) != {4}:
+        run = replace(run, regions=[region if len(region) == 4 else np.ones(4) for region in run.regions])
+    boxes = run.boxes
+    return int(np.isnan(boxes).any(1).sum()), int((boxes[:, 2:] <= 0).any(1).sum())

@@ -1,0 +1,98 @@
+"""From a tracker's results to its scores: of the benchmark, of each attribute and of each sequence, under a named preset.
+
+A preset names the tool whose numbers are to come out (`siamtrack.metrics.presets`). Which family of measures applies follows
+from how the tracker was run: one pass (ope, tre, sre, got10k), with restarts (supervised, realtime), one pass on VOT
+(unsupervised), or with a confidence and no restart (long-term).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from siamtrack.datasets.benchmark import BenchmarkSequence
+from siamtrack.datasets.benchmark_folders import some
+from siamtrack.errors import DataError, SettingsError, nearest
+from siamtrack.evaluation.scoring_long_term import score_long_term
+from siamtrack.evaluation.scoring_ope import score_ope
+from siamtrack.evaluation.scoring_parts import Scores
+from siamtrack.evaluation.scoring_presence import presence_of
+from siamtrack.evaluation.scoring_vot import score_supervised, score_unsupervised
+from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
+from siamtrack.metrics import long_term, ope_presets, vot_presets
+from siamtrack.metrics.presets import find_preset
+
+ONE_PASS = ("ope", "tre", "sre", "got10k")
+RESTARTED = ("supervised", "realtime")
+
+
+def score(results: TrackerResults, sequences: Sequence[BenchmarkSequence], preset: str) -> Scores:
+    """All numbers of a tracker on a benchmark.
+
+    Args:
+        results: one or more runs of each of the sequences.
+        sequences: to be scored; the rest of the results is left alone.
+        preset: name of the tool to follow.
+
+    Raises:
+        DataError: a sequence has no results, results do not fit the sequences, the truth is not public, or EAO is asked of
+            runs that were not restarted.
+        SettingsError: no preset of that name for results of this kind.
+    """
+    check_complete(results, sequences)
+    if results.protocol in RESTARTED:
+        scores = score_supervised(results, sequences, find_preset(preset, vot_presets.PRESETS, "VOT"))
+    elif results.protocol == "unsupervised" and preset in vot_presets.PRESETS:
+        scores = score_unsupervised(results, sequences, vot_presets.PRESETS[preset])
+    elif results.protocol == "long-term":
+        scores = score_long_term(results, sequences, find_preset(preset, long_term.PRESETS, "long-term"))
+    elif results.protocol in ONE_PASS or results.protocol == "unsupervised":
+        _refuse_restarts(results, preset)
+        scores = score_ope(results, sequences, find_preset(preset, ope_presets.PRESETS, "one-pass"))
+    else:
+        known = [*ONE_PASS, *RESTARTED, "unsupervised", "long-term"]
+        raise SettingsError(f"Runs of the protocol '{results.protocol}' have no scores. {nearest(results.protocol, known)}")
+    presence = presence_of(results, sequences)
+    if presence is not None:
+        scores.overall.numbers.update(auroc=presence.auroc, false_alarm=presence.rates.false_alarm)
+    scores.overall.numbers["milliseconds"] = _milliseconds(run for s in sequences for run in results.runs[s.name])
+    return scores.with_presence(presence)
+
+
+def check_complete(results: TrackerResults, sequences: Sequence[BenchmarkSequence]) -> None:
+    """Whether every sequence has a run, and a truth to be compared with.
+
+    Raises:
+        DataError: it has not; says how many and which.
+    """
+    if not sequences:
+        raise DataError("There are no sequences to score; expected one or more.")
+    missing = [sequence.name for sequence in sequences if not results.runs.get(sequence.name)]
+    if missing:
+        raise DataError(
+            f"{results.tracker} has no results of {len(missing)} of {len(sequences)} sequences of {results.benchmark}: "
+            f"{some(missing)}. Scores of a part are no scores of the benchmark; name the sequences to score a part."
+        )
+    hidden = [s.name for s in sequences if len(s) > 1 and all(np.isnan(region).all() for region in s.regions[1:])]
+    if len(hidden) == len(sequences):
+        raise DataError(
+            f"The ground truth of {results.benchmark} is not public: only first boxes are there. Its server does the scoring."
+        )
+
+
+def _refuse_restarts(results: TrackerResults, preset: str) -> None:
+    if preset in vot_presets.PRESETS and preset not in ope_presets.PRESETS:
+        raise DataError(
+            f"The results of {results.tracker} are of one pass ('{results.protocol}'): they have no failures and restarts, so "
+            f"there is no EAO, accuracy or robustness of them ('{preset}'). Give the results of a supervised run, or score "
+            f"these with one of {', '.join(ope_presets.PRESETS)}."
+        )
+
+
+def _milliseconds(runs: Iterable[Trajectory]) -> float:
+    """Median over all frames but the first of each run, in which the tracker is started."""
+    seconds = np.concatenate([run.seconds[1:] for run in runs])
+    seconds = seconds[np.isfinite(seconds) & (seconds > 0)]
+    return float(np.median(seconds)) * 1000 if len(seconds) else math.nan

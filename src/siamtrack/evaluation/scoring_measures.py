@@ -1,0 +1,55 @@
+"""The numbers that trackers are ranked by: what each is called in tables, and which end of it is good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One number.
+
+    Attributes:
+        key: its name in data and on the command line.
+        label: in the heading of a table.
+        meaning: one line, with the unit.
+        digits: decimals that tables show.
+        lower_is_better: whether less is better.
+    """
+
+    key: str
+    label: str
+    meaning: str
+    digits: int = 3
+    lower_is_better: bool = False
+
+
+_ALL = (
+    Measure(key="auc", label="AUC", meaning="mean of the success curve: area under it"),
+    Measure(key="precision", label="P", meaning="share of frames with a centre error of at most 20 pixels"),
+    Measure(key="normalised_precision", label="NP", meaning="normalised precision, at 0.2 or as an area, by preset"),
+    Measure(key="ao", label="AO", meaning="mean overlap"),
+    Measure(key="sr50", label="SR 0.5", meaning="share of frames with an overlap above 0.5"),
+    Measure(key="sr75", label="SR 0.75", meaning="share of frames with an overlap above 0.75"),
+    Measure(key="mao", label="mAO", meaning="mean overlap, averaged over classes of objects"),
+    Measure(key="msr50", label="mSR 0.5", meaning="share of frames with an overlap above 0.5, averaged over classes"),
+    Measure(key="msr75", label="mSR 0.75", meaning="share of frames with an overlap above 0.75, averaged over classes"),
+    Measure(key="center_error", label="CE px", meaning="mean centre error, pixels", digits=1, lower_is_better=True),
+    Measure(key="eao", label="EAO", meaning="expected average overlap over the challenge's interval of lengths"),
+    Measure(key="accuracy", label="A", meaning="mean overlap between failures, without the burn-in"),
+    Measure(key="robustness", label="R", meaning="failures per hundred frames", lower_is_better=True),
+    Measure(key="failures", label="failures", meaning="failures of one run", digits=1, lower_is_better=True),
+    Measure(key="reliability", label="reliability", meaning="chance of S frames without a failure: x axis of the AR plot"),
+    Measure(key="f", label="F", meaning="best F over thresholds of the confidence"),
+    Measure(key="f_precision", label="Pr", meaning="precision where F is best"),
+    Measure(key="f_recall", label="Re", meaning="recall where F is best"),
+    Measure(key="auroc", label="AUROC", meaning="presence: chance that a frame with the target has the higher score"),
+    Measure(key="false_alarm", label="FA", meaning="presence: share of absent frames called present", lower_is_better=True),
+    Measure(key="milliseconds", label="ms", meaning="median time a frame, ms", digits=1, lower_is_better=True),
+)
+
+MEASURES = {measure.key: measure for measure in _ALL}
+"""By key, in the order of table columns."""
+
+MAIN = {"ope": "auc", "got10k": "ao", "supervised": "eao", "unsupervised": "ao", "long-term": "f"}
+"""What trackers are ranked by, by family of scores."""

@@ -1,0 +1,213 @@
+"""Results on disk: ROOT/TRACKER/BENCHMARK/PROTOCOL/, in which a sequence is finished or not there.
+
+run.json           what the results were made with, and when and where
+records/SEQ.json   the runs over one sequence: how many frames each has and which it began with
+all others         the official layout of the benchmark (`siamtrack.evaluation.layouts`)
+
+Each file is written under another name, brought to the disk and renamed, the record of a sequence last of all: a process that
+is killed at any moment leaves sequences that are finished, with a record, and others that are run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from siamtrack.errors import DataError, OutputError
+from siamtrack.evaluation.layouts import decode, encode, layout_of
+from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
+
+RUN = "run.json"
+RECORDS = "records"
+_ABOUT = ("machine", "begun")  # told, but no reason to keep results apart
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same results give the same archive
+
+
+class ResultStore:
+    """The results of one tracker on one benchmark under one protocol.
+
+    Args:
+        root: folder of all results.
+        tracker: name, as in tables.
+        benchmark: name.
+        protocol: name.
+
+    Raises:
+        OutputError: a name cannot be that of a folder.
+    """
+
+    def __init__(self, root: Path, *, tracker: str, benchmark: str, protocol: str) -> None:
+        self.tracker, self.benchmark, self.protocol = (check_name(name) for name in (tracker, benchmark, protocol))
+        self.folder = root / tracker / benchmark / protocol
+        self.layout = layout_of(benchmark, protocol)
+
+    def begin(self, origin: Mapping[str, Any], *, fresh: bool = False) -> None:
+        """Makes the folder, or goes on with one that was begun with the same.
+
+        Args:
+            origin: what the results are made with, as JSON holds it; "machine" and "begun" are only told.
+            fresh: first remove the results that are there.
+
+        Raises:
+            OutputError: the folder holds results made with something else, or something that is no results; or it cannot be
+                written.
+        """
+        wanted = json.loads(json.dumps(origin))
+        with _explained(self.folder):
+            known = self.folder / RUN
+            held = [path for path in self.folder.iterdir() if not path.name.startswith(".")] if self.folder.exists() else []
+            if held and not known.exists():
+                raise OutputError(f"'{self.folder}' holds something else than results; give another --results or --name.")
+            if fresh and held:
+                removed = self.folder.with_name(f".{self.protocol}")  # at one stroke: half a store must not look like one
+                shutil.rmtree(removed, ignore_errors=True)
+                self.folder.rename(removed)
+                shutil.rmtree(removed)
+            if known.exists():
+                self._check_same(_read_json(known), wanted)
+            else:
+                _write_whole(known, json.dumps(wanted, indent=2) + "\n")
+
+    def finished(self) -> set[str]:
+        """Names of the sequences that need not be run again."""
+        return {path.stem for path in (self.folder / RECORDS).glob("*.json")}
+
+    def write(self, sequence: str, runs: Sequence[Trajectory]) -> None:
+        """Keeps the runs over a sequence, which is finished then.
+
+        Raises:
+            DataError: there are runs that the layout cannot hold.
+            OutputError: a file cannot be written.
+        """
+        record = [{"first": run.first, "frames": len(run)} for run in runs]
+        with _explained(self.folder):
+            for path, text in encode(self.layout, check_name(sequence), runs).items():
+                _write_whole(self.folder / path, text)
+            _write_whole(self.folder / RECORDS / f"{sequence}.json", json.dumps({"runs": record}) + "\n")
+
+    def read(self, sequences: Sequence[str] | None = None) -> TrackerResults:
+        """The results of these sequences; None: of all that are finished.
+
+        Raises:
+            DataError: one is not finished, or its files were changed.
+        """
+        finished = self.finished()
+        names = sorted(finished) if sequences is None else list(sequences)
+        if missing := [name for name in names if name not in finished]:
+            raise DataError(
+                f"'{self.folder}' has no results for {len(missing)} of {len(names)} sequences: {', '.join(missing[:5])}"
+                f"{' and so on' if len(missing) > 5 else ''}. Run 'siamtrack evaluate' on them first."
+            )
+        runs = {name: self._runs(name) for name in names}
+        return TrackerResults(tracker=self.tracker, benchmark=self.benchmark, protocol=self.protocol, runs=runs)
+
+    def _runs(self, name: str) -> list[Trajectory]:
+        path = self.folder / RECORDS / f"{name}.json"
+        record = _read_json(path)
+        try:
+            firsts, lengths = ([run[key] for run in record["runs"]] for key in ("first", "frames"))
+        except (TypeError, KeyError):
+            raise DataError(f"'{path}' is no record of runs; remove it and run the sequence again.") from None
+        runs = decode(self.layout, self.folder, name, firsts)
+        if [len(run) for run in runs] != lengths:
+            raise DataError(f"The results of {name} in '{self.folder}' have {[len(r) for r in runs]} frames, not {lengths}.")
+        return runs
+
+    def pack(self, path: Path) -> None:
+        """Writes the archive that the server of GOT-10k (with times) or TrackingNet (without) takes.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        names = sorted(self.finished())
+        with _explained(path), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in names:
+                for file, text in encode(self.layout, name, self._runs(name)).items():
+                    if file.endswith(".txt"):
+                        entry = zipfile.ZipInfo(file, _LONG_AGO)
+                        entry.compress_type = zipfile.ZIP_DEFLATED
+                        archive.writestr(entry, text)
+
+    def _check_same(self, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        old, new = _flat(known), _flat(wanted)
+        changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not key.startswith(_ABOUT)]
+        if changed:
+            told = ", ".join(f"{key} was {old.get(key)} and is {new.get(key)}" for key in changed[:3])
+            told += f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            raise OutputError(
+                f"The results in '{self.folder}' were made with something else: {told}. "
+                "Give another --name, or --fresh to remove them."
+            )
+
+
+def check_name(name: str) -> str:
+    """The name itself, if it can be that of a file or folder of results.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if not name or name.startswith(".") or {"/", "\\"} & set(name):
+        raise OutputError(f"'{name}' cannot be the name of a file or folder of results; use letters, digits, '-' and '_'.")
+    return name
+
+
+def read_store(folder: Path) -> TrackerResults:
+    """All finished results in a folder ROOT/TRACKER/BENCHMARK/PROTOCOL.
+
+    Raises:
+        DataError: it holds no results of siamtrack, or they were changed.
+    """
+    path = folder / RUN
+    if not path.is_file():
+        raise DataError(f"'{folder}' holds no results of siamtrack: it has no {RUN}.")
+    protocol, benchmark, tracker = folder.absolute().parts[:-4:-1]
+    return ResultStore(folder.absolute().parents[2], tracker=tracker, benchmark=benchmark, protocol=protocol).read()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with keys such as settings.scales."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"'{path}' cannot be read as JSON: {error}. Remove it to run again what it stands for.") from None
+    if not isinstance(values, dict):
+        raise DataError(f"'{path}' holds no JSON object; remove it to run again what it stands for.")
+    return values
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes a file that is there with all of its text or not at all, even if the power fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"'{error.filename or path}' cannot be written: {error.strerror or error}.") from None

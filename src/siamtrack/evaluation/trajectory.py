@@ -1,0 +1,73 @@
+"""What a tracker answered in one run over a sequence: the same for our own runs and for result files of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamtrack.box import Boxes
+from siamtrack.errors import DataError
+from siamtrack.metrics.vot import Region
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trajectory:
+    """One run.
+
+    Attributes:
+        regions: one a frame, pixels, 0-based: (4,) a box, (8,) a polygon, (1,) a code of VOT (0, 1, 2); NaN: no answer.
+        scores: (N,) the tracker's score or confidence; NaN where there is none.
+        seconds: (N,) that it took a frame; NaN where it was not measured.
+        first: index in the sequence of the frame that the run starts with (TRE); 0 otherwise.
+
+    Raises:
+        DataError: lengths that differ.
+    """
+
+    regions: Sequence[Region]
+    scores: Floats
+    seconds: Floats
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        if not len(self.regions) == len(self.scores) == len(self.seconds):
+            raise DataError(f"A run has {len(self.regions)} regions, {len(self.scores)} scores and {len(self.seconds)} times.")
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    @property
+    def boxes(self) -> Boxes:
+        """(N, 4); NaN in frames without a box.
+
+        Raises:
+            DataError: a region is a polygon.
+        """
+        lengths = set(map(len, self.regions))
+        if lengths == {4}:
+            return np.concatenate(self.regions).reshape(-1, 4)  # the same as below in a third of the time
+        if any(length > 4 for length in lengths):
+            raise DataError("A run holds polygons; expected boxes x,y,w,h.")
+        return np.array([region if len(region) == 4 else np.full(4, np.nan) for region in self.regions]).reshape(-1, 4)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackerResults:
+    """The runs of one tracker on one benchmark under one protocol.
+
+    Attributes:
+        tracker: its name in tables.
+        benchmark: name.
+        protocol: "ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term", "got10k" or "masks".
+        runs: by name of the sequence, in the order of the repetitions.
+    """
+
+    tracker: str
+    benchmark: str
+    protocol: str
+    runs: Mapping[str, Sequence[Trajectory]]

@@ -1,0 +1,125 @@
+"""`siamtrack evaluate` as a user meets it: exit codes, messages, what is kept."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from command_line import EXTRA, FAST, INPUT, MODEL, OUTPUT, Ended, run, scene
+from evaluation_runs import benchmark
+
+from siamtrack import library
+from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
+from siamtrack.errors import SettingsError
+
+COUNT = 6
+Command = Callable[..., Ended]
+
+
+def _sequence(folder: Path, name: str, target: int) -> BenchmarkSequence:
+    (folder / name).mkdir(parents=True)
+    paths = [folder / name / f"{number:04}.png" for number in range(COUNT)]
+    for number, path in enumerate(paths):
+        assert cv2.imwrite(str(path), scene().image(number)[:, :, ::-1])
+    return BenchmarkSequence(name=name, regions=[np.array(scene().box(target, i)) for i in range(COUNT)], frames=paths)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command on a benchmark of two sequences, which is where a reader would find it."""
+    sequences = [_sequence(tmp_path / "data", name, target) for target, name in enumerate(("One", "Two"))]
+    hidden = _sequence(tmp_path / "data", "Hidden", 2)
+    hidden = replace(hidden, regions=[hidden.regions[0], *[np.full(4, np.nan)] * (COUNT - 1)])
+
+    def opened(name: str, root: Path, names: Sequence[str] | None = None) -> tuple[Benchmark, list[BenchmarkSequence]]:
+        if name != "otb-small":
+            raise SettingsError(f"There is no benchmark '{name}'.")
+        assert root == tmp_path / "data"
+        return benchmark(), [s for s in [*sequences, hidden] if (s.name in names if names else s is not hidden)]
+
+    monkeypatch.setattr(library, "open_benchmark", opened)
+    given = ("evaluate", "--benchmark", "otb-small", "--root", tmp_path / "data", "--workers", 1, *FAST)
+    return lambda *arguments: run(*given, *arguments, folder=tmp_path)
+
+
+def test_results_are_kept_scored_and_not_made_again(command: Command, tmp_path: Path) -> None:
+    ended = command("--sequences", "One")
+    assert ended.code == 0, ended.err
+    first, second, score = ended.out.splitlines()
+    assert first.startswith("One: 6 frames, ")
+    assert second == f"1 of 1 sequences are finished in {Path('results/siamfc/otb-small/ope')}."
+    assert score.startswith("siamfc on Small, 1 of 3 sequences (ope, preset otb-matlab): AUC 0.")
+    folder = tmp_path / "results" / "siamfc" / "otb-small" / "ope"
+    made = (folder / "One.txt").stat().st_mtime_ns
+    ended = command()
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[0] == "1 of 2 sequences were finished before."
+    assert (folder / "One.txt").stat().st_mtime_ns == made
+    assert len((folder / "Two.txt").read_text(encoding="utf-8").splitlines()) == COUNT
+
+
+def test_a_benchmark_whose_truth_is_not_public_has_results_and_no_score(command: Command, tmp_path: Path) -> None:
+    ended = command("--sequences", "Hidden")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1].startswith("1 of 1 sequences are finished")
+    assert "No score: The ground truth of otb-small is not public" in ended.err
+
+
+def test_what_results_were_made_with_is_beside_them(command: Command, tmp_path: Path) -> None:
+    assert command("--sequences", "One", "--name", "mine", "--protocol", "tre").code == 1  # too short for a start
+    assert command("--sequences", "One", "--name", "mine", "--set", "start_box=min-max").code == 0
+    origin = json.loads((tmp_path / "results" / "mine" / "otb-small" / "ope" / "run.json").read_text(encoding="utf-8"))
+    assert origin["settings"]["scales"] == 1
+    assert origin["protocol"]["start_box"] == "min-max"
+    assert len(origin["weights"]["weights.safetensors"]) == 64
+    assert set(origin["versions"]) == {"siamtrack", "numpy", "opencv-python-headless", "openvino"}
+    assert origin["runtime"]["threads"] == 1
+    assert origin["machine"]["processors"] >= 1
+    assert origin["seed"] is None
+
+
+def test_a_sequence_that_fails_gives_exit_code_1_and_the_rest_is_done(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "data" / "One" / "0003.png").unlink()
+    ended = command()
+    assert ended.code == 1
+    assert "One failed: " in ended.err
+    assert "0003.png" in ended.err
+    assert "Error: 1 of 2 sequences failed: One; see above for why." in ended.err
+    assert "Two: 6 frames" in ended.out
+    assert (tmp_path / "results" / "siamfc" / "otb-small" / "ope" / "records" / "Two.json").exists()
+
+
+def test_other_settings_are_not_mixed(command: Command) -> None:
+    assert command("--sequences", "One").code == 0
+    ended = command("--set", "scale_step=1.05")
+    assert ended.code == OUTPUT
+    assert "settings.scale_step was 1.0375 and is 1.05. Give another --name, or --fresh" in ended.error
+    assert command("--set", "scale_step=1.05", "--fresh", "--sequences", "Two").out.startswith("Two: ")
+
+
+def test_an_archive_for_a_server(command: Command, tmp_path: Path) -> None:
+    ended = command("--sequences", "One", "--pack", "one.zip")
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "one.zip").read_bytes().startswith(b"PK")
+
+
+def test_bad_input(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments, code, part in (
+        (("--benchmark", "otb"), INPUT, "no benchmark 'otb'"),
+        (("--protocol", "trre"), INPUT, "Did you mean 'tre'?"),
+        (("--tracker", "siamcf"), MODEL, "Did you mean 'siamfc'?"),
+        (("--set", "start_box=round"), INPUT, "Unknown start_box 'round'"),
+        (("--set", "scaless=1"), INPUT, "Unknown setting 'scaless'"),
+        (("--name", "../x"), OUTPUT, "'../x' cannot be the name"),
+    ):
+        ended = command(*arguments)
+        assert ended.code == code, ended.err
+        assert part in ended.error
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert command("--ray", "auto").code == EXTRA
