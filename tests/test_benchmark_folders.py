@@ -168,6 +168,16 @@ def test_davis_masks_come_back_exactly(tmp_path: Path) -> None:
     assert [path.stem for path in sorted((tmp_path / "Annotations" / "480p" / "a").iterdir())] == names
 
 
+def test_davis_numbers_those_of_the_first_frame_first(tmp_path: Path) -> None:
+    """The official evaluation follows the objects 1 to the largest number in the first mask, and looks for each of them."""
+    first = drawn(0)
+    first = first._replace(identity=np.where(first.identity == 1, 0, first.identity).astype(np.uint8))
+    write(tmp_path, DAVIS(), RenderedSequence(name="a", frames=[first, drawn(1)]))
+    found = [read_labels(tmp_path / "Annotations" / "480p" / "a" / f"{number:05}.png") for number in range(2)]
+    np.testing.assert_array_equal(found[0], first.identity == 2)
+    np.testing.assert_array_equal(found[1], np.array([0, 2, 1])[drawn(1).identity])
+
+
 def test_davis_is_for_evaluation_unless_told_otherwise(tmp_path: Path) -> None:
     write(tmp_path, DAVIS(), sequence())
     assert [path.name for path in (tmp_path / "ImageSets" / "2017").iterdir()] == ["val.txt"]

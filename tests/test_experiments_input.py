@@ -10,7 +10,7 @@ from training_runs import draw_clips
 
 from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import DataError, SettingsError
-from siamtrack.experiments.data_size import data_in_words
+from siamtrack.experiments import data_size
 from siamtrack.experiments.squares_training import Effort
 from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
 from siamtrack.experiments.videos import origins, square_videos, videos_in
@@ -40,4 +40,4 @@ def test_data_that_need_a_folder(name: str) -> None:
 
 
 def test_data_are_told_with_their_folders_where_they_have_one() -> None:
-    assert data_in_words([("squares", None), ("got10k", Path("a/b"))]) == f"squares, got10k ({Path('a/b')})"
+    assert data_size.data_in_words([("squares", None), ("got10k", Path("a/b"))]) == f"squares, got10k ({Path('a/b')})"

@@ -12,7 +12,8 @@ import pytest
 from drawn_material import disc, every_kind, noise, write
 
 from siamtrack.errors import DataError
-from siamtrack.synthetic.material import Cutout, Material, PictureCache, Still, find_material
+from siamtrack.synthetic.material import Cutout, Material, Still, find_material
+from siamtrack.synthetic.picture_files import PictureCache
 
 
 def test_every_kind_of_material_is_found(tmp_path: Path) -> None:

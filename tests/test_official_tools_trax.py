@@ -27,7 +27,7 @@ from siamtrack.image import Image
 from siamtrack.library import EMBEDDED, open_model
 from siamtrack.tracking import Prediction, track
 
-COMMAND = [sys.executable, "-m", "siamtrack", "vot", "--threads", "1", "--set", "scales=1"]
+COMMAND = [sys.executable, "-m", "siamtrack", "vot", "--threads", "1", "--set", "scales=1", "--set", "start_box=min-max"]
 IMAGE = np.zeros((48, 64, 3), np.uint8)
 LOG: list[str] = []  # the package's client fails without one
 SLANTED = (20.0, 10.0, 30.0, 10.0, 35.0, 20.0, 25.0, 20.0)
@@ -129,7 +129,7 @@ class Session:
     errors: list[SiamtrackError] = field(default_factory=list)
 
     def ended(self) -> SiamtrackError | None:
-        self.thread.join(20)
+        self.thread.join(60)
         assert not self.thread.is_alive()
         return self.errors[0] if self.errors else None
 
@@ -156,7 +156,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     thread.start()
     yield Session(thread, to_server, from_server, errors)
     os.close(to_server)
-    thread.join(20)
+    thread.join(60)
     for end in (from_client, from_server, to_client):
         os.close(end)
 
@@ -167,6 +167,12 @@ def picture(tmp_path: Path) -> dict[str, Any]:
     path = tmp_path / "a frame.png"
     assert cv2.imwrite(str(path), IMAGE)
     return {"color": trax.FileImage.create(str(path))}
+
+
+def diamond(box: Box) -> list[tuple[float, float]]:
+    """The middles of a box's sides: half its area, and the same box around them."""
+    (x, y), (cx, cy) = box[:2], box.center
+    return [(cx, y), (x + box.w, cy), (cx, y + box.h), (x, cy)]
 
 
 def answers(reply: tuple[list[Any], float]) -> list[tuple[tuple[float, ...], dict[str, str]]]:
@@ -253,10 +259,11 @@ def test_the_command_follows_as_the_library_does(tmp_path: Path) -> None:
         assert process.stdout
         session = client.Client(stream=(process.stdin.fileno(), process.stdout.fileno()), log=LOG.append)
         images = [{"color": trax.FileImage.create(str(path))} for path in paths]
-        replies = [session.initialize(images[0], [(trax.Rectangle.create(*box), {}) for box in boxes], {})]
+        joining = [(trax.Polygon.create(diamond(boxes[0])), {}), (trax.Rectangle.create(*boxes[1]), {})]
+        replies = [session.initialize(images[0], joining, {})]
         replies += [session.frame(image, {}, []) for image in images[1:]]
         session.quit()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     for step, reply in zip(steps, replies, strict=True):
         for prediction, (box, properties) in zip(step.predictions, answers(reply), strict=True):
             assert box == pytest.approx(tuple(prediction.box), abs=2e-4)

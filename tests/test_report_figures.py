@@ -23,6 +23,13 @@ from siamtrack.evaluation.figures_points import point_plots
 from siamtrack.evaluation.scoring import score
 from siamtrack.evaluation.scoring_parts import Scores
 
+# Normal, red-blind, green-blind and blue-blind sight: Machado, Oliveira, Fernandes, TVCG 2009, severity 1.
+SIGHTS = (
+    (1, 0, 0, 0, 1, 0, 0, 0, 1),
+    (0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998),
+    (0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881),
+    (1.255528, -0.076749, -0.178779, -0.078411, 0.930809, 0.147602, 0.004733, 0.691367, 0.303900),
+)
 LONG = 200  # frames: EAO of VOT2018 is the mean over lengths from 100 on
 
 
@@ -91,7 +98,8 @@ def test_legends_are_ranked_by_the_number_of_their_plot(one_pass: dict[str, Plot
 
 
 def test_got10k_ranks_success_by_average_overlap() -> None:
-    scores = group_of(sequences(), preset="got10k").scores
+    members = [replace(one, absent=np.zeros(FRAMES, bool)) for one in sequences()]
+    scores = group_of(members, preset="got10k").scores
     figure = drawn(plots_of(scores)["Success (ope)"])
     assert legend(figure)[0] == f"near [{scores[0].overall.numbers['ao']:.3f}]"
     assert figure.legends[0].get_title().get_text() == "ranked by AO"
@@ -136,9 +144,18 @@ def test_precision_and_recall_mark_the_best_f(long_term: dict[str, Plot]) -> Non
     assert f"{best:.3f}" in legend(figure)[0]
 
 
+def test_f_is_drawn_from_the_highest_confidence_on(long_term: dict[str, Plot]) -> None:
+    axes = drawn(long_term["F by confidence (long-term)"]).axes[0]
+    assert axes.get_xlabel().endswith("from the highest to the lowest")
+    for line in axes.get_lines():
+        assert line.get_ydata()[0] == 0  # above all confidences nothing is recalled
+        assert line.get_ydata()[-1] > 0
+        assert (line.get_xdata()[0], line.get_xdata()[-1]) == (0, 1)
+
+
 def test_a_radar_has_an_axis_for_each_attribute(supervised: dict[str, Plot]) -> None:
     axes = drawn(supervised["EAO by attribute (supervised)"]).axes[0]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["camera\nmotion", "occlusion", "size change"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["camera motion", "occlusion", "size change"]
     for line in axes.get_lines():
         values = line.get_ydata()
         assert len(values) == 4  # closed
@@ -151,6 +168,33 @@ def test_no_two_trackers_look_alike() -> None:
     assert len({(style.colour, style.dash) for style in styles.values()}) == len(names)
     assert len({styles[name].colour for name in names[:8]}) == 8
     assert len({styles[name].marker for name in names[:8]}) == 8
+
+
+@pytest.mark.parametrize(("side", "ground"), [(0, "#f6f7f9"), (1, "#1d2026")])
+def test_colours_differ_for_all_eyes_and_from_their_ground(side: int, ground: str) -> None:
+    lines = np.array([linear(pair[side]) for pair in COLOURS])
+    luminance = np.array([0.2126, 0.7152, 0.0722])
+    bright, behind = lines @ luminance, linear(ground) @ luminance
+    contrast = (np.maximum(bright, behind) + 0.05) / (np.minimum(bright, behind) + 0.05)
+    assert contrast.min() >= 3  # WCAG 2.2, 1.4.11
+    for sight in SIGHTS:
+        lab = cielab(np.clip(lines @ np.reshape(sight, (3, 3)).T, 0, 1))
+        apart = np.linalg.norm(lab[:, None] - lab, axis=-1) + 1e3 * np.eye(len(lab))
+        assert apart.min() >= 20
+
+
+def linear(colour: str) -> np.ndarray:
+    """Linear light of #rrggbb."""
+    values = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def cielab(light: np.ndarray) -> np.ndarray:
+    """(N, 3) of linear sRGB, under D65."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x = light @ to_xyz.T / [0.9505, 1, 1.089]
+    f = np.where(x > 0.008856, np.cbrt(x), 7.787 * x + 16 / 116)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1)
 
 
 def test_files_are_what_their_endings_say(one_pass: dict[str, Plot], tmp_path: Path) -> None:
@@ -180,13 +224,14 @@ def test_names_are_no_formulas_and_may_be_in_any_script() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         text = svg_of(plots_of(group_of(sequences(), {"$x^2$": 1, "跟踪": 2}).scores)["Success (ope)"])
-    assert "$x^2$ [" in text
-    assert "跟踪 [" in text
+    words = list(ElementTree.fromstring(text.replace("xlink:href", "href")).itertext())  # no comments
+    assert any("$x^2$ [" in word for word in words)
+    assert any("跟踪 [" in word for word in words)
 
 
 def test_formats_and_folders_that_cannot_be(one_pass: dict[str, Plot], tmp_path: Path) -> None:
     plots = list(one_pass.values())[:1]
-    with pytest.raises(SettingsError, match="'jpg'.*Known: pdf, png, svg"):
+    with pytest.raises(SettingsError, match=r"'jpg'. Did you mean 'png'\?"):
         save_plots(plots, tmp_path, ["jpg"])
     with pytest.raises(SettingsError, match="No format"):
         save_plots(plots, tmp_path, [])

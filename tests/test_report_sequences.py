@@ -107,7 +107,7 @@ def test_a_picture_shows_what_is_around_the_regions(tmp_path: Path, width: int, 
     paths = [tmp_path / f"{i}.png" for i in range(4)]
     for path in paths:
         cv2.imwrite(str(path), image)
-    boxes = truth + [40, 0, 0, 0]
+    boxes = truth + np.array([40, 0, 0, 0])
     boxes[3, 0] = 5000  # far outside the picture
     one = sequence("a", truth, frames=paths)
     overlaps = overlaps_over_time(run(boxes), one, "otb-matlab")

@@ -251,9 +251,7 @@ def test_made_up_pairs_replace_a_picture_that_cannot_be_read(tmp_path: Path) -> 
 def test_pictures_that_are_all_bad_are_an_error_whoever_loads_them(tmp_path: Path, workers: int) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     pairs = TrainingData(material=find_material([tmp_path])).pairs(RECIPE, "training")
-    with pytest.raises(
-        DataError, match=r"^20 pairs in a row cannot be made; the last one: '.*broken\.jpg' cannot be decoded"
-    ):
+    with pytest.raises(DataError, match=r"^20 pairs in a row cannot be made; the last one: '.*broken\.jpg' cannot be decoded"):
         list(batches(pairs, range(4), batch_size=2, workers=workers))
 
 

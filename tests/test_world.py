@@ -55,7 +55,7 @@ def test_identity_is_what_is_painted(number: int, time: int) -> None:
     for thing, alpha in enumerate(alphas):
         expected[alpha >= 128] = thing + 1 if thing < scene.objects else 0
     doubtful = np.any([abs(alpha - 127.5) < 2 for alpha in alphas], axis=0)  # the two pictures were rounded
-    assert doubtful.mean() < 0.05
+    assert doubtful.mean() < 0.2
     assert (scene.frame(time).identity == expected)[~doubtful].all()
 
 
@@ -287,12 +287,13 @@ def test_world_and_squares_are_data_by_name_alone() -> None:
 
 
 def test_a_world_of_own_pictures_holds_some_out(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
+    own, rng = tmp_path / "own", np.random.default_rng(0)  # names decide what is held out, that of the folder among them
+    own.mkdir()
     for number in range(30):
-        cv2.imwrite(str(tmp_path / f"ground{number}.png"), rng.integers(0, 255, (60, 80, 3), np.uint8))
-        cv2.imwrite(str(tmp_path / f"thing{number}.png"), np.dstack([np.full((40, 40, 3), 8 * number), np.eye(40) * 255]))
+        cv2.imwrite(str(own / f"ground{number}.png"), rng.integers(0, 255, (60, 80, 3), np.uint8))
+        cv2.imwrite(str(own / f"thing{number}.png"), np.dstack([np.full((40, 40, 3), 8 * number), np.eye(40) * 255]))
     recipe = read_recipe("siamfc-modern", ["world.width=160", "world.height=120"])
-    data = open_data(parsed_places([f"world={tmp_path}"]), recipe.crops)
+    data = open_data(parsed_places([f"world={own}"]), recipe.crops)
     assert data.world is not None
     assert data.describe() == ["world: 30 stills, 30 cut-outs, 0 tracks"]
     parts = [data.world.material.part(which) for which in ("training", "validation")]  # type: ignore[union-attr]

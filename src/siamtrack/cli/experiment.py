@@ -69,6 +69,10 @@ def thesis_3(
     workers: Workers = 1,
 ) -> None:
     """Compare both trackers in steps of up to 4, 16 and 32 px, and on real videos."""
+    if trained and overrides:
+        from siamtrack.errors import SettingsError
+
+        raise SettingsError("--set changes a training, and with --trained there is none; leave out one of the two.")
     effort = _effort(quick, seed, overrides, device, workers)
     from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
 

@@ -65,4 +65,6 @@ def world(
         written = write_benchmark(out, {"otb": OTB(), "vot": VOT(), "davis": DAVIS()}[layout], drawn, content=content)
     for _ in with_progress(written, sequences):
         pass
-    console.print(f"{out} holds {sequences} sequences of {frames} frames, {width}x{height}, in the layout {layout}.")
+    console.print(
+        f"{out} holds {sequences} sequences of {frames} frames, {settings.width}x{settings.height}, in the layout {layout}."
+    )

@@ -127,6 +127,11 @@ def _opened(data: Sequence[tuple[str, Path | None]], recipe: Recipe) -> Training
     return open_data(data, recipe.crops)
 
 
+def data_in_words(data: Sequence[tuple[str, Path | None]]) -> str:
+    """Names and folders of data sets, for reports."""
+    return ", ".join(f"{name} ({path})" if path else name for name, path in data)
+
+
 def _draw(out: Path, table: Table) -> None:
     points: dict[str, list[tuple[float, float]]] = {
         "success AUC, here": list(zip(table.numbers("share %"), table.numbers("success AUC"), strict=True)),
@@ -155,7 +160,7 @@ def _report(out: Path, table: Table, recipe: Recipe, data: Sequence[tuple[str, P
             "VOT-15 with a restart after every failure. Success, precision and overlap here are of one pass through the videos "
             "without restarts: compare the course, not the numbers.\n",
             "## What was run\n",
-            f"* Data: {', '.join(f'{name} ({path})' for name, path in data)}. A smaller share is part of every larger one, in "
+            f"* Data: {data_in_words(data)}. A smaller share is part of every larger one, in "
             "the order of a hash of the videos' names; at least one video of each data set.",
             *runs,
             f"* Settings that differ from the paper's (recipe `{RECIPE}`): {differences(recipe, RECIPE)}.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.box import Boxes, iou
-from siamtrack.errors import DataError, OutputError
-from siamtrack.experiments.report import Cell
+from siamtrack.errors import DataError
+from siamtrack.experiments.report import Cell, write_whole
 from siamtrack.experiments.videos import Video
 from siamtrack.frames import Frame
 from siamtrack.metrics.center_error import mean_center_error, signed_center_errors
@@ -110,20 +109,9 @@ def follow(tracker: Tracker[Any], videos: Sequence[Video], folder: Path, *, watc
             boxes = np.array([step.predictions[0].box for step in steps], np.float64)
             if len(boxes) != len(video.boxes):
                 raise DataError(f"'{video.name}' has {len(boxes)} frames, but {len(video.boxes)} boxes; expected as many.")
-            _write(file, boxes)
+            write_whole(file, "".join(",".join(f"{v:.{_DECIMALS}f}" for v in box) + "\n" for box in boxes))
         found.append(Tracked(video=video, boxes=read_boxes(file)))
     return found
-
-
-def _write(file: Path, boxes: Boxes) -> None:
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("".join(",".join(f"{v:.{_DECIMALS}f}" for v in box) + "\n" for box in boxes), encoding="utf-8")
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"'{file}' cannot be written: {error.strerror}.") from error
 
 
 def mean_scores(tracked: Sequence[Tracked]) -> Scores:

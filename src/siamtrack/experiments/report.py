@@ -114,16 +114,8 @@ class Folder:
         self.write(SETTINGS, tomli_w.dumps(self._settings | ({_TRAINED: dict(trained)} if trained else {})))
 
     def write(self, name: str, text: str) -> None:
-        """Writes a file of the folder, whole or not at all."""
-        path = self.path / name
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise OutputError(f"'{path}' cannot be written: {error.strerror}.") from error
+        """Writes a file of the folder; see `write_whole`."""
+        write_whole(self.path / name, text)
 
     def write_table(self, name: str, table: Table) -> None:
         """NAME.csv and NAME.md."""
@@ -134,6 +126,22 @@ class Folder:
         """Writes the report, and the SHA-256 of what was trained, by name, into the settings."""
         self._write_settings(trained or {})
         self.write(REPORT, report)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all; folders above it are made, too.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"'{path}' cannot be written: {error.strerror}.") from error
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -40,8 +40,17 @@ class Video:
 
 
 def origins(videos: Iterable[Video]) -> dict[str, dict[str, Any]]:
-    """What decides the pixels and boxes of all of them, by name."""
-    return {video.name: video.origin for video in videos}
+    """What decides the pixels and boxes of all of them, by name.
+
+    Raises:
+        DataError: two have the same name, and boxes of the one would be taken for those of the other.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for video in videos:
+        if video.name in found:
+            raise DataError(f"Two videos are called '{video.name}', which boxes are kept by; rename the folder of one.")
+        found[video.name] = video.origin
+    return found
 
 
 def square_videos(seed: int, displacements: tuple[int, ...] = MAX_DISPLACEMENTS_PX) -> list[Video]:

@@ -163,7 +163,8 @@ class VOT(Layout):
 class DAVIS(Layout):
     """The layout of DAVIS 2017; see the module.
 
-    Its evaluation takes the objects from the first mask: one that comes into view later is not followed.
+    Its evaluation (davis2017-evaluation) follows the objects 1 to the largest number in the first mask. So those in the first
+    frame have the first numbers, in their order; one that comes into view later has a number after these and is not followed.
 
     Attributes:
         part: which list of ImageSets/2017 names the sequences: "val" to evaluate on, "train" to train from.
@@ -178,11 +179,14 @@ class DAVIS(Layout):
     def fill(self, folders: Sequence[Path], sequence: RenderedSequence) -> None:
         """See `Layout`."""
         masks, pictures = folders
+        numbers = np.arange(256, dtype=np.uint8)
         for number, frame in _numbered(sequence, 0):
             if frame.identity.max() >= _VOID:
                 raise DataError(f"'{sequence.name}' has an object {_VOID}, which means none in DAVIS; give 254 at most.")
+            if number == 0:
+                numbers = _those_there_first(frame.identity)
             write_picture(pictures / f"{number:05}.jpg", frame.image)
-            write_bytes(masks / f"{number:05}.png", palette_png(frame.identity))
+            write_bytes(masks / f"{number:05}.png", palette_png(numbers[frame.identity]))
 
     def write_lists(self, out: Path, names: Sequence[str]) -> None:
         """See `Layout`."""
@@ -258,6 +262,15 @@ def palette_png(labels: NDArray[np.uint8]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
+
+
+def _those_there_first(identity: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(256,): the numbers that objects get, those that are there before all others."""
+    objects = np.arange(1, _VOID, dtype=np.uint8)
+    there = np.isin(objects, identity)
+    numbers = np.zeros(256, np.uint8)
+    numbers[np.concatenate([objects[there], objects[~there]])] = objects
+    return numbers
 
 
 def _numbered(sequence: RenderedSequence, first: int) -> Iterator[tuple[int, Labelled]]:

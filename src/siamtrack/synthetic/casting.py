@@ -14,7 +14,7 @@ from siamtrack.image import Image
 from siamtrack.synthetic import photometric
 from siamtrack.synthetic.drawing import Levels, Rgba, premultiplied
 from siamtrack.synthetic.supply import Supply
-from siamtrack.synthetic.world_settings import WorldSettings
+from siamtrack.synthetic.world_settings import FASTEST_CAMERA, GROWTH, ZOOM, WorldSettings
 from siamtrack.warp import Matrix
 
 _LARGEST_PICTURE = 224  # px, longer side of an object's picture; a larger cut-out is averaged first
@@ -129,9 +129,9 @@ def _spread(rng: np.random.Generator, s: WorldSettings, picture: Image) -> Matri
 
 def _camera(rng: np.random.Generator, s: WorldSettings) -> Wander:
     """Many cameras stand still or nearly so."""
-    moves = s.camera * float(rng.choice([0.0, 0.3, 1.0, 2.0], p=[0.2, 0.3, 0.35, 0.15]))
+    moves = s.camera * float(rng.choice([0.0, 0.3, 1.0, FASTEST_CAMERA], p=[0.2, 0.3, 0.35, 0.15]))
     shake = 0.004 * s.camera * (rng.random() < 0.3)
-    reach = [0.6 * moves, 0.3 * moves, 0.2 * moves, 0.08 * moves, shake, shake]
+    reach = [0.6 * moves, 0.3 * moves, ZOOM * moves, 0.08 * moves, shake, shake]
     return Wander(rng, reach, [0.008 * moves, 0.004 * moves, 0.004 * moves, 0.002 * moves, shake, shake])
 
 
@@ -159,7 +159,7 @@ def _object(rng: np.random.Generator, s: WorldSettings, levels: Levels) -> Thing
     bends = 0.006 * s.bending * (rng.random() < 0.5)
     wander = Wander(
         rng,
-        [reach * s.width, reach * s.height, 0.45 * s.growth, 0.5 * s.turning, 0.9 * s.turning, 10 * bends],
+        [reach * s.width, reach * s.height, GROWTH * s.growth, 0.5 * s.turning, 0.9 * s.turning, 10 * bends],
         [pace, 0.5 * pace, 0.012 * s.growth, turns, yaws, bends],
     )
     return Thing(levels, share * s.unit, place, wander, on_ground=bool(rng.random() < 0.3))

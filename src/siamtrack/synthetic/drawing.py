@@ -210,18 +210,20 @@ def smeared(picture: NDArray[np.uint8], way: NDArray[np.float64]) -> NDArray[np.
 
 
 def smear_kernel(way: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    """What a picture that moves by `way`, pixels, is correlated with, (K, K), K odd; None where it stays sharp."""
+    """What a picture that moves by `way`, pixels, is correlated with, (K, K), K odd; None where it stays sharp.
+
+    Points along the way, each shared by the four cells around it: the middle stays where it is, exactly, which no line that
+    OpenCV draws does.
+    """
     length = float(np.hypot(*way))
     if length < _LEAST_SMEAR:
         return None
     side = min(int(np.ceil(length)) | 1, _LONGEST_SMEAR)
-    kernel = np.zeros((side, side), np.float32)
     middle = (side - 1) / 2
     reach = np.asarray(way) / length * min(length / 2, middle)
-    start, end = (np.round((middle + sign * reach) * 256).astype(int) for sign in (-1, 1))
-    cv2.line(kernel, tuple(map(int, start)), tuple(map(int, end)), 1.0, 1, cv2.LINE_AA, shift=8)
-    total = float(kernel.sum())
-    return kernel / total if total else None
+    points = np.linspace(-1, 1, 2 * side) * reach[:, None]
+    in_columns, in_rows = (np.maximum(0, 1 - np.abs(np.arange(side)[:, None] - middle - along)) for along in points)
+    return np.asarray(in_rows @ in_columns.T / (2 * side), np.float32)
 
 
 def lay_over(canvas: Image, layer: Drawn) -> None:

@@ -4,8 +4,8 @@ What a folder may hold, at any depth:
 * an image with an alpha channel: a cut-out object;
 * `NAME_seg.png` beside an image NAME: a label map whose segments are cut-out objects (as in BSDS500);
 * `annotations.json` beside images: {"NAME": {"boxes": [[x, y, w, h], ...], "polygons": [[x1, y1, x2, y2, ...], ...]}}, or
-  just the list of boxes; pixels, 0-based; a class number may stand in front of each. Boxes mark objects worth tracking in a
-  still, polygons become cut-outs;
+  just the list of boxes; NAME without its ending; pixels, 0-based; a class number may stand in front of each. Boxes mark
+  objects worth tracking in a still, polygons become cut-outs;
 * `groundtruth.txt` beside a folder of frames (itself, or `img/`): one line x,y,w,h a frame: a track;
 * any other image: a still.
 """
@@ -15,8 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,9 +29,9 @@ from siamtrack.box import Box
 from siamtrack.errors import DataError, InputError
 from siamtrack.image import PICTURE_ENDINGS, Image
 from siamtrack.results import read_boxes
+from siamtrack.synthetic.picture_files import IN_MEMORY, as_uint8, decoded, opened, read_rgb
 
 MIN_OBJECT_PX = 24  # an object smaller than this on either side teaches nothing but blur
-BYTES_IN_MEMORY = 1_500_000_000  # of decoded pictures that a loading process keeps
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Still:
 
     def read(self) -> Image:
         """The picture."""
-        return _read_rgb(self.path)
+        return read_rgb(self.path)
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Track:
 
     def read(self, index: int) -> Image:
         """One frame."""
-        return _read_rgb(self.frames[index])
+        return read_rgb(self.frames[index])
 
 
 @dataclass(frozen=True)
@@ -153,10 +152,16 @@ def find_material(folders: Sequence[Path]) -> Material:
 
 
 def _pictures(directory: Path) -> tuple[list[Still], list[Cutout]]:
+    images = list(_images(directory))
     annotations = _annotations(directory / "annotations.json")
+    if unknown := sorted(annotations.keys() - {path.stem for path in images}):
+        raise DataError(
+            f"'{directory / 'annotations.json'}' names '{unknown[0]}', and there is no such picture beside it; expected the "
+            "names of pictures without their endings."
+        )
     stills: list[Still] = []
     cutouts: list[Cutout] = []
-    for path in _images(directory):
+    for path in images:
         if path.stem.endswith("_seg"):
             continue
         if path.suffix.lower() in (".png", ".webp") and _has_alpha(path):
@@ -175,8 +180,8 @@ def _images(directory: Path) -> Iterator[Path]:
 
 
 def _has_alpha(path: Path) -> bool:
-    image = _opened(path, cv2.IMREAD_UNCHANGED)
-    return image is not None and image.ndim == 3 and image.shape[2] == 4 and int(_as_uint8(image[:, :, 3]).min()) < 128
+    image = opened(path, cv2.IMREAD_UNCHANGED)
+    return image is not None and image.ndim == 3 and image.shape[2] == 4 and int(as_uint8(image[:, :, 3]).min()) < 128
 
 
 _Annotation = tuple[tuple[Box, ...], tuple[tuple[float, ...], ...]]
@@ -207,10 +212,10 @@ def _labels_beside(picture: Path) -> Path:
 def _label_map(picture: Path) -> NDArray[Any]:
     """(H, W), of an integer type: the labels of the picture's pixels."""
     path = _labels_beside(picture)
-    labels = _opened(path, cv2.IMREAD_UNCHANGED)
+    labels = opened(path, cv2.IMREAD_UNCHANGED)
     if labels is None or labels.ndim != 2:
         raise DataError(f"'{path}' cannot be read as a label map; expected a one-channel image.")
-    height, width = _read_rgb(picture).shape[:2]
+    height, width = read_rgb(picture).shape[:2]
     if labels.shape != (height, width):
         raise DataError(
             f"The label map '{path}' has {labels.shape[1]}x{labels.shape[0]} pixels; its picture has {width}x{height}."
@@ -245,67 +250,15 @@ def _track(directory: Path) -> Track:
     return track
 
 
-def _opened(path: Path, flags: int) -> NDArray[Any] | None:
-    """As OpenCV decodes it; None where it cannot."""
-    try:
-        data = np.fromfile(path, np.uint8)  # not cv2.imread, which cannot open every name on Windows
-    except OSError:
-        return None
-    return cv2.imdecode(data, flags) if len(data) else None
-
-
-def _decoded(path: Path, flags: int) -> NDArray[np.uint8]:
-    image = _opened(path, flags)
-    if image is None:
-        raise DataError(f"'{path}' cannot be decoded as an image; remove it or replace it.")
-    return _as_uint8(image)
-
-
-def _as_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
-    if image.dtype == np.uint16:
-        image = (image.astype(np.uint32) + 128) // 257
-    return image.astype(np.uint8, copy=False)
-
-
-class PictureCache:
-    """Pictures by what they are read from, up to so many bytes; what was not used for longest goes first."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.size = 0  # bytes
-        self._kept: OrderedDict[object, NDArray[np.uint8]] = OrderedDict()
-
-    def get(self, key: object, read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        """What is kept under the key, or what `read` gives."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        picture = read()
-        if picture.nbytes > self.limit:
-            return picture
-        self._kept[key] = picture
-        self.size += picture.nbytes
-        while self.size > self.limit:
-            self.size -= self._kept.popitem(last=False)[1].nbytes
-        return picture
-
-
-_pictures_in_memory = PictureCache(BYTES_IN_MEMORY)
-
-
-def _read_rgb(path: Path) -> Image:
-    return _pictures_in_memory.get(path, lambda: _decoded(path, cv2.IMREAD_COLOR)[:, :, ::-1].copy())
-
-
 def _read_cutout(cutout: Cutout) -> NDArray[np.uint8]:
-    return _pictures_in_memory.get(cutout, lambda: _cut_out(cutout))
+    return IN_MEMORY.get(cutout, lambda: _cut_out(cutout))
 
 
 def _cut_out(cutout: Cutout) -> NDArray[np.uint8]:
     if cutout.segment is None and cutout.polygon is None:
-        rgba = _decoded(cutout.path, cv2.IMREAD_UNCHANGED)[:, :, [2, 1, 0, 3]]
+        rgba = decoded(cutout.path, cv2.IMREAD_UNCHANGED)[:, :, [2, 1, 0, 3]]
     else:
-        rgb = _read_rgb(cutout.path)
+        rgb = read_rgb(cutout.path)
         if cutout.segment is not None:
             mask = (_label_map(cutout.path) == cutout.segment).astype(np.uint8)
         else:

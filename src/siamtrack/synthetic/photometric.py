@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.image import Image
+from siamtrack.synthetic.drawing import smear_kernel
 
 
 def random_light(image: Image, rng: np.random.Generator, strength: float) -> Image:
@@ -34,25 +35,23 @@ def random_blur(image: Image, rng: np.random.Generator) -> Image:
 
 
 def motion_blur(image: Image, length: int, angle: float) -> Image:
-    """As if the camera had moved by so many pixels in that direction, radians."""
+    """As if the camera had moved by so many pixels, 3 or more, in that direction, radians."""
     return np.asarray(cv2.filter2D(image, -1, motion_kernel(length, angle)), np.uint8)
 
 
 def motion_kernel(length: int, angle: float) -> NDArray[np.float32]:
-    """What `motion_blur` correlates with: (length, length), its sum 1."""
-    kernel = np.zeros((length, length), np.float32)
-    middle = (length - 1) / 2
-    reach = np.array([np.cos(angle), np.sin(angle)]) * middle
-    start, end = (tuple(int(v) for v in np.round(middle + sign * reach)) for sign in (-1, 1))
-    cv2.line(kernel, start, end, 1.0)
-    return np.asarray(kernel / kernel.sum())
+    """What `motion_blur` correlates with: (K, K), its sum 1; K is odd: an even one moves the picture by half a pixel."""
+    kernel = smear_kernel(length * np.array([np.cos(angle), np.sin(angle)]))
+    assert kernel is not None
+    return kernel
 
 
 def random_low_resolution(image: Image, rng: np.random.Generator) -> Image:
     """As if the target had been small in its frame: down and up again."""
     size = image.shape[1], image.shape[0]
     factor = rng.uniform(1.5, 5)
-    small = cv2.resize(image, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+    fewer = round(size[0] / factor), round(size[1] / factor)  # and not fx, fy, which would move the picture
+    small = cv2.resize(image, fewer, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
@@ -61,7 +60,7 @@ def random_noise(image: Image, rng: np.random.Generator) -> Image:
     sigma = rng.uniform(2, 14)
     channels = 3 if rng.random() < 0.5 else 1
     noise = rng.standard_normal((*image.shape[:2], channels), np.float32) * np.float32(sigma)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
+    return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
 
 
 def random_compression(image: Image, rng: np.random.Generator) -> Image:
@@ -71,8 +70,8 @@ def random_compression(image: Image, rng: np.random.Generator) -> Image:
 
 def compressed(image: Image, quality: int) -> Image:
     """JPEG of that quality, 1 to 100."""
-    _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
+    _, code = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.cvtColor(np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def random_quality(image: Image, rng: np.random.Generator) -> Image:

@@ -36,19 +36,31 @@ class Supply(Protocol):
 
 
 class BuiltIn:
-    """Textures and shapes drawn from nothing."""
+    """Textures and shapes drawn from nothing.
+
+    Args:
+        held_out: others, a tenth as many, for validation.
+    """
+
+    def __init__(self, *, held_out: bool = False) -> None:
+        self._grounds, self._sprites = (_part(count, held_out) for count in (_DRAWN_GROUNDS, _DRAWN_SPRITES))
 
     def ground(self, rng: np.random.Generator) -> Image:
         """See `Supply`."""
-        return _drawn_ground(int(rng.integers(_DRAWN_GROUNDS)))
+        return _drawn_ground(int(rng.integers(*self._grounds)))
 
     def object(self, rng: np.random.Generator) -> Rgba:
         """See `Supply`."""
-        return _drawn_sprite(int(rng.integers(_DRAWN_SPRITES)))
+        return _drawn_sprite(int(rng.integers(*self._sprites)))
 
     def digest(self) -> str:
         """See `Supply`."""
         return "built-in"
+
+
+def _part(count: int, held_out: bool) -> tuple[int, int]:
+    """First number, and the one after the last."""
+    return (count, count + count // 10) if held_out else (0, count)
 
 
 @lru_cache(_IN_MEMORY_GROUNDS)
@@ -68,12 +80,13 @@ class Pictured:
     Args:
         material: see `siamtrack.synthetic.material.find_material`.
         built_in: share of grounds and objects that are drawn from nothing.
+        held_out: whether these are those of `BuiltIn` for validation.
 
     Raises:
         DataError: there is no cut-out, or no still.
     """
 
-    def __init__(self, material: Material, *, built_in: float = 0.1) -> None:
+    def __init__(self, material: Material, *, built_in: float = 0.1, held_out: bool = False) -> None:
         if not material.stills:
             raise DataError(
                 f"There are {len(material.cutouts)} cut-outs but no stills to be grounds; give images without alpha."
@@ -85,7 +98,7 @@ class Pictured:
             )
         self._material = material
         self._share = built_in
-        self._drawn = BuiltIn()
+        self._drawn = BuiltIn(held_out=held_out)
 
     def ground(self, rng: np.random.Generator) -> Image:
         """See `Supply`."""

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from siamtrack.box import Box
 from siamtrack.image import Image
+from siamtrack.settings import check_limits
+from siamtrack.synthetic import photometric
 from siamtrack.synthetic.casting import Pose, Thing, View, cast
 from siamtrack.synthetic.drawing import Bend, Drawn, Layer, drawn, reaches
 from siamtrack.synthetic.shot import Shot, Window
@@ -33,11 +35,18 @@ _LEAST_DEFOCUS = 0.4  # px
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """Scenes by number: the same settings, supply and seed give the same scene for the same number, always."""
+    """Scenes by number: the same settings, supply and seed give the same scene for the same number, always.
+
+    Raises:
+        SettingsError: a seed below 0.
+    """
 
     settings: WorldSettings
     supply: Supply
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"seed": (0, 2**63)})
 
     def scene(self, number: int) -> Scene:
         """One scene.
@@ -180,11 +189,8 @@ class Scene:
         rng = np.random.default_rng((*self._seed, 1 + time))
         if self._cast.noise:
             noise = rng.standard_normal(image.shape, np.float32) * np.float32(self._cast.noise)
-            image = np.clip(image + noise, 0, 255).astype(np.uint8)
-        if self._cast.quality:
-            _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._cast.quality])
-            image = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
-        return image
+            image = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+        return photometric.compressed(image, self._cast.quality) if self._cast.quality else image
 
     def _camera_map(self, time: float) -> Matrix:
         """From the frame of the camera's middle position to the frame at a time."""

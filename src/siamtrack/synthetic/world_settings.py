@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from siamtrack.errors import SettingsError
 from siamtrack.settings import check_limits
+
+GROWTH = 0.45  # log of the factor on an object's size, at most, with `growth` 1
+ZOOM = 0.2  # log of the factor of a camera that moves as usual, at most, with `camera` 1
+FASTEST_CAMERA = 2.0  # times as much as usual
+_LONGEST = 8.0  # of an object, in the frame's shorter sides: it is drawn whole, and all of it has to fit into memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +19,7 @@ class WorldSettings:
     """What happens in the scenes of a world. Factors: 1 as intended, 0 none of it.
 
     Raises:
-        SettingsError: a value outside its range.
+        SettingsError: a value outside its range, or objects that would become far larger than the frame.
     """
 
     width: int = 640  # of the frames, pixels
@@ -44,6 +51,12 @@ class WorldSettings:
         limits |= dict.fromkeys(("motion", "camera", "growth", "turning", "bending", "light"), (0.0, 10.0))
         limits |= dict.fromkeys(("shutter", "look_alikes", "occluders", "exits", "noise", "compression"), (0.0, 1.0))
         check_limits(self, limits)
+        longest = self.largest * math.exp(GROWTH * self.growth + ZOOM * FASTEST_CAMERA * self.camera)
+        if longest > _LONGEST:
+            raise SettingsError(
+                f"An object could become {longest:.0f} times as long as the frame's shorter side; expected {_LONGEST:g} at "
+                f"most. Give a smaller growth, camera or largest: they are {self.growth:g}, {self.camera:g}, {self.largest:g}."
+            )
 
     @property
     def unit(self) -> int:

@@ -33,7 +33,10 @@ class Rest(NamedTuple):
         return cls(_usable([x for x, _ in errors[:count]]), _usable([errors[0][1], *(y for _, y in errors[count:])]))
 
     def place(self, peak: tuple[float, float]) -> tuple[float, float]:
-        """Where the target is whose response peaks there; exactly (0, 0) for the first of the peaks that were measured."""
+        """Where the target is whose response peaks there.
+
+        Exactly (0, 0) for the first of the peaks that were measured, unless that is another thing's.
+        """
         return _place(peak[0], self.x), _place(peak[1], self.y)
 
 

@@ -47,7 +47,7 @@ class Recording(NamedTuple):
         if self.motion is not None:
             patch = photometric.motion_blur(patch, *self.motion)
         if self.noise is not None:
-            patch = np.clip(patch + self.noise.grain * np.float32(self.noise.sigma), 0, 255).astype(np.uint8)
+            patch = np.clip(np.rint(patch + self.noise.grain * np.float32(self.noise.sigma)), 0, 255).astype(np.uint8)
         return photometric.compressed(patch, self.quality) if self.quality else patch
 
 

@@ -32,7 +32,7 @@ WORLD = "world"
 SQUARES = "squares"
 DRAWN = (WORLD, SQUARES)  # need no files
 VALIDATION_SEED = 1  # held-out pairs come from another stream than the training pairs, whose seed is even
-_TRIES = 20  # pictures that cannot be read, one after another
+_TRIES = 20  # pairs that cannot be made, one after another
 _FAR = 2**40  # numbers of pairs that take the place of others are as far away as this
 Part = Literal["training", "validation"]
 T = TypeVar("T")
@@ -132,7 +132,8 @@ class WorldData:
         Raises:
             DataError: there is no cut-out, or no still.
         """
-        return BuiltIn() if self.material is None else Pictured(self.material.part(part))
+        held_out = part == "validation"
+        return BuiltIn(held_out=held_out) if self.material is None else Pictured(self.material.part(part), held_out=held_out)
 
     def digest(self) -> str:
         """What decides which scenes there are."""
@@ -197,13 +198,15 @@ def open_data(places: Sequence[tuple[str, Path | None]], settings: CropSettings)
 
     Raises:
         DataError: a folder is missing, or is not what its name says, or nothing was given.
-        SettingsError: an unknown name, or crops of other settings.
+        SettingsError: an unknown name, one without the folder that it needs, or crops of other settings.
     """
     if not places:
         raise DataError("No data was given; expected --data NAME=PATH at least once.")
-    for name, _ in places:
+    for name, path in places:
         if name not in _known():
             raise SettingsError(f"Unknown data set '{name}'. {nearest(name, _known())}")
+        if path is None and name not in DRAWN:
+            raise SettingsError(f"The data set '{name}' needs a folder; give {name}=PATH.")
     crops: list[Crops] = []
     sets: list[TrainingSet] = []
     for name, path in places:
@@ -246,7 +249,7 @@ def _listed(settings: CropSettings) -> str:
 
 
 class _Retried(Generic[Made]):
-    """Pairs of pictures, where one that cannot be read gives way to another, which is told in `Pair.skipped`."""
+    """Pairs that are made up, where one that cannot be made gives way to another, which is told in `Pair.skipped`."""
 
     def __init__(self, pairs: ByNumber[Made]) -> None:
         self._pairs: ByNumber[Made] = pairs
@@ -258,7 +261,7 @@ class _Retried(Generic[Made]):
                 return self._pairs[number + attempt * _FAR]._replace(skipped=tuple(skipped))
             except DataError as error:
                 skipped.append(str(error))
-        raise DataError(f"{_TRIES} pictures in a row cannot be read; the last one: {skipped[-1]}")
+        raise DataError(f"{_TRIES} pairs in a row cannot be made; the last one: {skipped[-1]}")
 
 
 class _Mixed(Generic[T]):

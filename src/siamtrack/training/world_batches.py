@@ -210,7 +210,7 @@ def _recorded(patches: PackedPatches, table: Tensor) -> Tensor:
     table[rows] = values.round_()
     images = table.reshape(count, size, size, 3)
     noisy = images[patches.noisy] + patches.sigma * _grain(patches.noise, size)
-    images[patches.noisy] = noisy.clamp_(0, 255).floor_()
+    images[patches.noisy] = noisy.round_().clamp_(0, 255)
     images[patches.flipped] = images[patches.flipped].flip(2)
     return images.to(torch.uint8).permute(0, 3, 1, 2)
 
