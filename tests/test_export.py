@@ -152,7 +152,7 @@ def test_the_check_notices_other_weights(copied: Path) -> None:
     network = read_folded(copied / WEIGHTS, description.network)
     check_runtimes(network, copied)
     with torch.no_grad():
-        network.backbone.conv3[0].weight[0] *= 1.5
+        network.backbone.conv3[0].weight *= 1.5
     with pytest.raises(ModelError, match="runtime differs from PyTorch"):
         check_runtimes(network, copied)
 

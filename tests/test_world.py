@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,10 @@ def test_identity_is_what_is_painted(number: int, time: int) -> None:
         expected[alpha >= 128] = thing + 1 if thing < scene.objects else 0
     doubtful = np.any([abs(alpha - 127.5) < 2 for alpha in alphas], axis=0)  # the two pictures were rounded
     assert doubtful.mean() < 0.2
+    # pictures are blurred by motion within the frame, masks across its border
+    reach = math.ceil(max((np.abs(layer.smear).max() / 2 for layer in scene.shot(time).layers), default=0)) + 1
+    for border in (doubtful[:reach], doubtful[-reach:], doubtful[:, :reach], doubtful[:, -reach:]):
+        border[...] = True
     assert (scene.frame(time).identity == expected)[~doubtful].all()
 
 
@@ -175,14 +180,14 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before() -> None:
 
 
 def test_scenes_are_not_changed_unnoticed() -> None:
-    """Means of a few frames as they were when the first models were trained: who changes them makes new worlds."""
+    """Means of a few frames: who changes them makes new worlds, and other models."""
     found = [World(WorldSettings(width=160, height=120), BuiltIn(), 5).scene(n).frame(n) for n in range(4)]
     colours = np.array([frame.image.mean((0, 1)) for frame in found])
     assert colours == pytest.approx(np.array(COLOURS), abs=0.3)
     assert [[round(v) for v in frame.boxes[0]] if np.isfinite(frame.boxes[0, 0]) else None for frame in found] == BOXES
 
 
-COLOURS = [[125.6, 144.5, 140.5], [71.5, 73.9, 67.2], [45.2, 53.2, 53.7], [142.9, 154.7, 176.0]]
+COLOURS = [[126.1, 145.0, 141.0], [71.5, 73.9, 67.2], [45.6, 53.7, 54.1], [142.9, 154.7, 176.0]]
 BOXES = [[72, 62, 32, 32], [137, -5, 22, 24], [57, 17, 9, 8], [59, 34, 15, 9]]
 
 # Pictures of one's own

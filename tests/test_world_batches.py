@@ -161,9 +161,9 @@ def test_noise_has_its_strength_and_is_the_same_in_every_batch() -> None:
         added = noisy.search[middle].astype(float) - plain.search[middle]
         if middle.sum() > 2000:
             assert added.std() == pytest.approx(noise.sigma, rel=0.1)
-            assert added.mean() == pytest.approx(-0.5, abs=0.1 * noise.sigma)  # cut to whole numbers, as by NumPy
+            assert added.mean() == pytest.approx(0, abs=0.1 * noise.sigma)
         alike = (np.ptp(noisy.search.astype(int) - plain.search, axis=2) == 0)[middle.all(2)]
-        assert alike.all() == (noise.channels == 1)
+        assert (alike.mean() > 0.999) == (noise.channels == 1)  # sums in float32 that lie between two levels
         kinds.add(noise.channels)
     assert kinds == {1, 3}
     (alone,) = painted(plans[5:6])
