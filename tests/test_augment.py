@@ -81,7 +81,7 @@ def test_the_offset_is_where_the_target_is(seed: int, crop_size: int, search_siz
     light = np.clip(pair.search.astype(np.float64).sum(2) - sum(GROUND) - 20, 0, None)
     at = np.arange(search_size) + 0.5
     found = np.array([(light.sum(0) * at).sum(), (light.sum(1) * at).sum()]) / light.sum() - search_size / 2
-    assert np.abs(found - pair.offset).max() < 0.15
+    assert np.abs(found - pair.offset).max() < 0.25
     assert np.hypot(*pair.offset) <= np.hypot(40, 40) + 1e-3
 
 
