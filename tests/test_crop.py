@@ -49,15 +49,16 @@ def unrounded(image: np.ndarray, center: tuple[float, float], side: float, size:
 def test_every_patch_pixel_shows_its_own_place(x: float, y: float, side: float, size: int) -> None:
     """Sub-pixel positions and sizes, from 30 times enlarged to three times shrunk, within a grey level (= a pixel)."""
     step = max(side / size, size / side)
-    assume(abs(step - round(step)) > 0.01)  # or every pixel of the gradient is rounded to the same side
+    # where up to four steps are whole pixels, the same few roundings come again and again and do not average out
+    assume(min(abs(count * step - round(count * step)) for count in (1, 2, 3, 4)) > 0.02)
     patch = unrounded(gradient(), (x, y), side, size)
     columns, rows = expected((x, y), side, size)
     assert np.abs(patch[:, :, 0] - columns[None]).max() < 1.1
     assert np.abs(patch[:, :, 1] - rows[:, None]).max() < 1.1
     assert (patch[:, :, 2] == 99).all()
     # rounding to grey levels averages out over the patch, a shift of the window does not
-    assert abs(patch[:, :, 0].mean() - columns.mean()) < 0.2
-    assert abs(patch[:, :, 1].mean() - rows.mean()) < 0.2
+    assert abs(patch[:, :, 0].mean() - columns.mean()) < 0.12
+    assert abs(patch[:, :, 1].mean() - rows.mean()) < 0.12
 
 
 @pytest.mark.parametrize("step", [1.03, 1.9, 2.0, 2.01, 2.9, 3.0, 4.5, 7.99, 15.3, 40.0])
