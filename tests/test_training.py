@@ -247,6 +247,20 @@ def test_a_teacher_is_listened_to(tmp_path: Path, data: TrainingData) -> None:
     assert same(before, teacher.state_dict())
 
 
+def test_a_teacher_fades_and_is_not_asked_afterwards(tmp_path: Path, data: TrainingData) -> None:
+    asked: list[float] = []
+    teacher = SiamFC(RECIPE.network).eval()
+    teacher.register_forward_hook(lambda *_: asked.append(1.0))
+    recipe = replace(RECIPE, teacher_weight=1.0, teacher_fade=0.5, validation_pairs=0)
+    assert [recipe.teacher_share_at(step) for step in range(6)] == pytest.approx([1, 2 / 3, 1 / 3, 0, 0, 0])
+    assert replace(recipe, teacher_fade=0).teacher_share_at(5) == 1
+    train(recipe, data, tmp_path / "fading", teacher=teacher, workers=0)
+    assert len(asked) == 3
+    train(replace(recipe, teacher_fade=0), data, tmp_path / "steady", teacher=teacher, workers=0)
+    assert len(asked) == 3 + 6
+    assert not same(parameters(tmp_path / "fading"), parameters(tmp_path / "steady"))
+
+
 def test_a_teacher_and_its_weights_belong_together(tmp_path: Path, data: TrainingData) -> None:
     teacher = SiamFC(RECIPE.network).eval()
     check_teacher(teacher, replace(RECIPE, teacher_weight=1.0))

@@ -148,6 +148,7 @@ class _Run:
                     if others or step == first:  # other parameters learn from here on
                         self._module = self.world.parallel(self.objective)
                 set_learning_rate(learner.optimizer, recipe.learning_rate_at(step))
+                self.objective.teacher_share = recipe.teacher_share_at(step)
                 totals = self._gradients(batch)
                 learner.take_step()
                 self._count_skipped(totals.skipped, batch)

@@ -22,7 +22,11 @@ class Outcome(NamedTuple):
 
 
 class Objective(nn.Module):
-    """The recipe's loss of a SiamFC, and of its distance to a teacher's features and score maps where there is one."""
+    """The recipe's loss of a SiamFC, and of its distance to a teacher's features and score maps where there is one.
+
+    Attributes:
+        teacher_share: factor of the teacher's weights, 0 to 1; at 0 the teacher is not asked.
+    """
 
     def __init__(self, network: SiamFC, recipe: Recipe, teacher: SiamFC | None) -> None:
         super().__init__()
@@ -31,6 +35,7 @@ class Objective(nn.Module):
         self._bfloat16 = recipe.precision == "bfloat16"
         self._teacher_weight = recipe.teacher_weight
         self._response_weight = recipe.teacher_response_weight
+        self.teacher_share = 1.0
         self._teacher = (teacher,)  # in a tuple: no part of this module, whose parameters learn
 
     def forward(self, templates: Tensor, searches: Tensor, offsets: Tensor) -> Outcome:
@@ -41,11 +46,11 @@ class Objective(nn.Module):
             responses, template, search = self.network(z, x)
             targets = labels(offsets, responses.shape[-1])
             loss = self._loss(responses, targets)
-            if teacher is not None:
+            if teacher is not None and self.teacher_share:
                 lesson = taught(teacher, z, x)
                 if self._teacher_weight:
                     distance = feature_loss(search, lesson.search) + feature_loss(template, lesson.template)
-                    loss = loss + self._teacher_weight * distance / 2
+                    loss = loss + self.teacher_share * self._teacher_weight * distance / 2
                 if self._response_weight:
-                    loss = loss + self._response_weight * response_loss(responses, lesson.responses)
+                    loss = loss + self.teacher_share * self._response_weight * response_loss(responses, lesson.responses)
         return Outcome(loss, peak_is_positive(responses, targets), responses.detach().float())

@@ -41,6 +41,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "ema_decay": (0, 0.999999),
     "teacher_weight": (0, 1e6),
     "teacher_response_weight": (0, 1e6),
+    "teacher_fade": (0, 1),
     "context": (0, 4),
     "validation_pairs": (0, 1e9),
     "tracking_clips": (0, 1e6),
@@ -79,6 +80,7 @@ class Recipe:
     rate_factor: dict[str, float] = field(default_factory=dict)  # ... have this times the learning rate
     teacher_weight: float = 0.0  # of the mean squared distance to a teacher's features; needs a teacher
     teacher_response_weight: float = 0.0  # of the mean squared distance to a teacher's score maps; needs a teacher
+    teacher_fade: float = 0.0  # both weights fall evenly to nothing over this share of all steps; 0: they stay
     precision: str = "float32"  # or bfloat16: autocast; parameters and loss stay float32
     paint: str = "cpu"  # pairs of worlds, where they are made; or device: by batches where the network is trained
     context: float = 0.5  # margin around the target as a share of w + h, as in tracking
@@ -148,6 +150,10 @@ class Recipe:
     def steps(self) -> int:
         """Parameter updates in all."""
         return self.epochs * self.steps_per_epoch
+
+    def teacher_share_at(self, step: int) -> float:
+        """What is left of the teacher's weights at a step, counted from 0: 1 to 0, and 0 from the end of `teacher_fade` on."""
+        return max(0.0, 1 - step / (self.teacher_fade * self.steps)) if self.teacher_fade else 1.0
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: linear warm-up, then the schedule."""
