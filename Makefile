@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.siamtrack-setup
 
-.PHONY: setup test demo check docs wheel-test clean
+.PHONY: setup test test-slow demo check docs wheel-test clean
 
 setup: $(STAMP)
 
@@ -18,7 +18,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-slow: setup
+	$(BIN)/python -m pytest -n 2 -m slow tests
 
 demo: setup
 	$(BIN)/siamtrack demo --out out/demo

@@ -310,7 +310,7 @@ def unrelated_pairs(count: int, template: int, search: int) -> tuple[torch.Tenso
     return patches(template, 0), patches(search, 5000), offsets
 
 
-@pytest.mark.parametrize(("count", "steps"), [(1, 60), (32, 150)])
+@pytest.mark.parametrize(("count", "steps"), [(1, 60), pytest.param(32, 150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_small_network_learns_pairs_by_heart(name: str, count: int, steps: int) -> None:
     z, x, offsets = unrelated_pairs(count, 95, 127)

@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 import beetles
+import pytest
 from test_docs import ROOT, blocks, commands, run, shape
 
 PAGE = ROOT / "docs" / "own-data.md"
 SHORTER = [part for text in ("epochs=1", "pairs_per_epoch=800", "batch_size=8") for part in ("--set", text)]
 
 
+@pytest.mark.slow
 def test_ten_annotated_clips_make_a_better_tracker(tmp_path: Path) -> None:
     beetles.write(tmp_path / "my-videos")
     beetles.write(tmp_path / "new-videos", first=100, frames=24)
