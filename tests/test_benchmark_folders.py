@@ -247,7 +247,7 @@ def test_a_half_written_sequence_is_written_again_and_a_finished_one_is_not(tmp_
         next(writing)
     assert not list(tmp_path.rglob("b"))
     assert not list(tmp_path.rglob("list.txt")) + list(tmp_path.rglob("val.txt"))
-    assert list(tmp_path.rglob(".b-part"))
+    assert not list(tmp_path.rglob(".b-part"))
     again = sequence()
     assert write(tmp_path, layout, again, sequence("b", count=4)) == ["a", "b"]
     assert len(list(again.frames)) == 8  # untouched
@@ -262,11 +262,9 @@ def test_a_half_written_sequence_is_written_again_and_a_finished_one_is_not(tmp_
 
 def test_masks_without_their_frames_are_written_again(tmp_path: Path) -> None:
     """DAVIS keeps a sequence in two folders: it may be interrupted when one of them has its name."""
+    write(tmp_path, DAVIS())
     (tmp_path / "Annotations" / "480p" / "a").mkdir(parents=True)
     (tmp_path / "Annotations" / "480p" / "a" / "00077.png").write_bytes(b"")
-    (tmp_path / "synthetic.json").write_text(
-        '{"what": "benchmark", "layout": "DAVIS(part=\'val\')", "seed": 3}', encoding="utf-8"
-    )
     write(tmp_path, DAVIS(), sequence(count=2))
     assert [path.name for path in sorted((tmp_path / "Annotations" / "480p" / "a").iterdir())] == ["00000.png", "00001.png"]
 
@@ -274,10 +272,11 @@ def test_masks_without_their_frames_are_written_again(tmp_path: Path) -> None:
 def test_a_folder_of_another_layout_or_content_is_refused(tmp_path: Path) -> None:
     write(tmp_path, VOT(), sequence(count=1))
     for layout, content, message in (
-        (OTB(), {"seed": 3}, r"layout VOT\(region='polygon'\), not OTB\(\)"),
-        (VOT(region="rectangle"), {"seed": 3}, "region='rectangle'"),
-        (VOT(), {"seed": 4}, "seed 3, not 4"),
-        (VOT(), {}, "holds other data"),
+        (OTB(), {"seed": 3}, r"something else \(VOT sequences, not OTB sequences\)"),
+        (VOT(region="rectangle"), {"seed": 3}, "other data: region polygon, not rectangle"),
+        (VOT(), {"seed": 4}, "other data: seed 3, not 4"),
+        (VOT(), {}, "other data: seed 3, not none"),
+        (VOT(), {"seed": 3, "pictures": "5e884898da28047151d0e56f8dc6292773603d0d"}, "other data: other pictures"),
     ):
         with pytest.raises(OutputError, match=message):
             list(write_benchmark(tmp_path, layout, [], content=content))

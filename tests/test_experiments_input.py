@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from command_line import INPUT, refused
+from command_line import INPUT, INTERRUPTED, refused, run
 from training_runs import draw_clips
 
 from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import DataError, SettingsError
-from siamtrack.experiments import data_size
+from siamtrack.experiments import data_size, scales
 from siamtrack.experiments.squares_training import Effort
 from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
-from siamtrack.experiments.videos import origins, square_videos, videos_in
+from siamtrack.experiments.videos import beginning, origins, square_videos, videos_in
 from siamtrack.training.sources import open_data
 
 
@@ -31,6 +32,57 @@ def test_videos_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_settings_of_a_training_that_is_not_done_are_refused(tmp_path: Path) -> None:
     line = ("experiment", "thesis-3", "--out", "out", "--trained", "run", "--set", "epochs=3")
     refused(line, INPUT, "--set", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "setting", "why"),
+    [
+        (("losses",), "loss=logistic", "trains with each of"),
+        (("losses",), "loss = bce", "trains with each of"),  # the recipe's own, too
+        (("data-size", "--data", "squares", "--videos", "clips"), "validation_pairs=10", "none is held out"),
+        (("data-size", "--data", "squares", "--videos", "clips"), "select=best", "the last weights are taken"),
+        (("data-size", "--data", "squares", "--videos", "clips"), "sampling.validation_share=0.1", "none is held out"),
+    ],
+)
+def test_settings_that_the_experiment_makes_itself_are_refused(
+    tmp_path: Path, experiment: tuple[str, ...], setting: str, why: str
+) -> None:
+    draw_clips(tmp_path / "clips", clips=1)
+    name = setting.partition("=")[0].strip()
+    line = ("experiment", *experiment, "--out", "out", "--quick", "--set", setting)
+    refused(line, INPUT, f"--set {name} would change nothing in this experiment", why, "Leave it out", folder=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("siamtrack.experiments.thesis_2.follow", stopped)
+    ended = run("experiment", "thesis-2", "--out", "out", folder=tmp_path)
+    assert (ended.code, ended.out) == (INTERRUPTED, "")
+    kept = "out keeps checkpoints of trainings and the videos that were tracked; the same command goes on."
+    assert ended.err == f"Stopped by Ctrl-C. {kept}\n"
+
+
+def test_scales_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scales, "QUICK_FRAMES", 8)
+    monkeypatch.setattr(scales, "QUICK_SCENES", 1)
+    ended = run("experiment", "scales", "--quick", "--out", "out", folder=tmp_path)
+    assert ended.code == 0, ended.err
+    report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "* 1 video, 8 frames: rendered scenes" in report
+    assert "(--quick: the first 8 frames of each)" in report
+    refused(("experiment", "scales", "--out", "out"), 5, "experiment.quick True, not False", folder=tmp_path)
+
+
+def test_the_beginning_of_a_video(tmp_path: Path) -> None:
+    (video,) = square_videos(0, (4,))
+    short = beginning(video, 7)
+    assert [frame.index for frame in short.frames()] == list(range(7))
+    np.testing.assert_array_equal(short.boxes, video.boxes[:7])
+    assert (short.origin["frames"], short.name) == (7, video.name)
+    assert len(beginning(short, 20).boxes) == 7
 
 
 @pytest.mark.parametrize("name", ["got10k", "pictures"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import INPUT, OUTPUT, refused, run
+from command_line import INPUT, INTERRUPTED, OUTPUT, refused, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +16,7 @@ from siamtrack.errors import OutputError, SettingsError
 from siamtrack.frames import read
 from siamtrack.results import read_boxes
 from siamtrack.synthetic.square_video import SquareVideo, SquareVideoSettings, write_square_video
+from siamtrack.synthetic.truth import Labelled
 
 SHORT = SquareVideoSettings(frames=6, width=64, height=48, side=12, max_displacement=5)
 
@@ -172,7 +173,55 @@ def test_the_command_writes_folders_and_videos(tmp_path: Path) -> None:
         (("--out", "folder"), OUTPUT, "holds other data"),
         (("--out", "squares"), OUTPUT, "holds something else (squares, not square video)"),
         (("--out", "new.wmv"), OUTPUT, "The ending '.wmv'"),
-        (("--out", "none/new.mp4"), OUTPUT, "does not exist"),
+        (("--out", "none/new.wmv"), OUTPUT, "The ending '.wmv'"),
+        (("--out", "folder/groundtruth.txt/new.mp4"), OUTPUT, "cannot be written"),
+        (("--out", "new", "--seed", -1), INPUT, "The seed is -1; expected a whole number from 0"),
         (("--out", "other.mp4"), OUTPUT, "belongs to another video"),
     ):
         refused(("synth", "video", *arguments), code, part, folder=tmp_path)
+    assert not (tmp_path / "none").exists()
+
+
+def test_folders_above_a_video_file_are_made(tmp_path: Path) -> None:
+    assert len(list(write_square_video(SHORT, tmp_path / "a" / "b" / "c.mp4"))) == 6
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["c.mp4", "groundtruth.txt"]
+
+
+def test_odd_sides_are_told_and_boxes_stay_true(tmp_path: Path) -> None:
+    line = ("synth", "video", "--frames", 3, "--size", "65x49", "--side", 12, "--out")
+    assert "3 frames of 65x49 (66x50 in the file, as codecs want even sides) with" in run(*line, tmp_path / "a.mp4").out
+    assert "3 frames of 65x49 with" in run(*line, tmp_path / "folder").out
+    for path, size in ((tmp_path / "a.mp4", (66, 50)), (tmp_path / "folder" / "img", (65, 49))):
+        with read(path) as frames:
+            assert frames.size == size
+            for frame, box in zip(frames, read_boxes(tmp_path / "groundtruth.txt"), strict=True):
+                rows, columns = np.nonzero(frame.image[:, :, 1] < 128)
+                assert [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1] == box.tolist()
+
+
+@pytest.mark.parametrize("out", ["a.mp4", "folder"])
+def test_ctrl_c_leaves_no_part_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str) -> None:
+    def frame(self: SquareVideo, number: int) -> Labelled:
+        if number == 3:
+            raise KeyboardInterrupt
+        return Labelled(np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), np.uint8), self.boxes[:1], np.ones(1))
+
+    line = ("synth", "video", "--frames", 6, "--size", "64x48", "--side", 12, "--out", out)
+    with monkeypatch.context() as patch:
+        patch.setattr(SquareVideo, "frame", frame)
+        ended = run(*line, folder=tmp_path)
+    assert (ended.code, ended.out) == (INTERRUPTED, "")
+    assert ended.err == "Stopped by Ctrl-C. Nothing is kept of the video; the same command begins it again.\n"
+    assert [path.name for path in tmp_path.rglob("*")] == ([] if out == "a.mp4" else ["folder", "synthetic.json"])
+    assert run(*line, folder=tmp_path).code == 0
+
+
+def test_an_older_video_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    list(write_square_video(SHORT, tmp_path / "a.mp4"))
+    before = (tmp_path / "a.mp4").read_bytes()
+    writing = write_square_video(SHORT, tmp_path / "a.mp4")
+    next(writing)
+    with pytest.raises(KeyboardInterrupt):
+        writing.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
+    assert (tmp_path / "a.mp4").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "groundtruth.txt"]

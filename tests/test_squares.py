@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from command_line import INPUT, OUTPUT, refused, run
+from command_line import INPUT, INTERRUPTED, OUTPUT, refused, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +20,8 @@ from siamtrack.datasets.crops import CropSettings, CropsOfFrames
 from siamtrack.datasets.folder import Folder
 from siamtrack.datasets.sequences import find_sequences
 from siamtrack.errors import DataError, OutputError, SettingsError
+from siamtrack.image import Image
+from siamtrack.synthetic.made_folder import FORMAT
 from siamtrack.synthetic.squares import LEAST_CONTRAST, Squares, SquaresSettings, draw_square, with_noise, write_squares
 
 FEW = SquaresSettings(groups=4, images=3, size=96, side=24)
@@ -176,7 +178,7 @@ def test_an_interrupted_writing_goes_on(tmp_path: Path) -> None:
     for _ in range(5):
         next(writing)
     writing.close()
-    assert sorted(path.name for path in out.iterdir()) == [".000001-part", "000000", "synthetic.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["000000", "synthetic.json"]
     finished = (out / "000000" / "img" / "00002.png").stat().st_mtime_ns
     assert len(list(write_squares(FEW, out))) == 12
     assert (out / "000000" / "img" / "00002.png").stat().st_mtime_ns == finished
@@ -186,7 +188,7 @@ def test_an_interrupted_writing_goes_on(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:
     list(write_squares(FEW, tmp_path / "out"))
-    with pytest.raises(OutputError, match=r"other data: images 3, not 4\. Give a new folder"):
+    with pytest.raises(OutputError, match=r"other data: images 3, not 4\. Give the same settings to go on, or a new folder"):
         next(write_squares(replace(FEW, images=4), tmp_path / "out"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "holiday.jpg").write_bytes(b"")
@@ -207,8 +209,9 @@ def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:
         ({"images": 0}, "images is 0"),
         ({"noises": ()}, "no kind of noise"),
         ({"noises": ("gaus",)}, "Did you mean 'gauss'"),
-        ({"intensity_min": 0.3}, "intensity_max is 0.2; expected 0.3 to 1"),
-        ({"seed": -1}, "seed is -1"),
+        ({"intensity_min": 0.3}, "intensity_min is 0.3 and intensity_max 0.2; expected a min that is not above the max"),
+        ({"intensity_max": 1.5}, "intensity_max is 1.5; expected 0 to 1"),
+        ({"seed": -1}, "The seed is -1; expected a whole number from 0 to 9223372036854775807"),
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, object], message: str) -> None:
@@ -228,4 +231,44 @@ def test_the_command_draws_them(tmp_path: Path) -> None:
         read_picture(tmp_path / "out" / "000001" / "img" / "00001.png"), Squares(settings).image(1, 1)
     )
     refused(("synth", "squares", "--out", "new", "--side", 300), INPUT, "leaves no ground", folder=tmp_path)
-    refused(("synth", "squares", "--out", "out", "--groups", 3), OUTPUT, "holds other data", folder=tmp_path)
+    refused(("synth", "squares", "--out", "out", "--groups", 3), OUTPUT, "images 2, not 250", folder=tmp_path)
+    first = (tmp_path / "out" / "000001" / "img" / "00001.png").stat().st_mtime_ns
+    ended = run("synth", "squares", "--out", "out", "--groups", 3, *small[2:], folder=tmp_path)  # more are added
+    assert "6 pictures in 3 groups" in ended.out
+    assert (tmp_path / "out" / "000001" / "img" / "00001.png").stat().st_mtime_ns == first
+    refused(("synth", "squares", "--out", "out", *small), OUTPUT, "holds more already: groups 3, not 2", folder=tmp_path)
+
+
+def test_one_picture_is_one(tmp_path: Path) -> None:
+    ended = run("synth", "squares", "--out", tmp_path / "out", "--groups", 1, "--images", 1, "--size", 64, "--side", 15)
+    assert "holds 1 picture in 1 group." in ended.out
+
+
+def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def image(self: Squares, group: int, number: int) -> Image:
+        if (group, number) == (1, 1):
+            raise KeyboardInterrupt
+        return with_noise(np.zeros((16, 16, 3), np.uint8), "gauss", 0.1, np.random.default_rng(0))
+
+    line = ("synth", "squares", "--out", "out", "--groups", 2, "--images", 2, "--size", 64, "--side", 15)
+    with monkeypatch.context() as patch:
+        patch.setattr(Squares, "image", image)
+        ended = run(*line, folder=tmp_path)
+    assert (ended.code, ended.out) == (INTERRUPTED, "")
+    assert ended.err == "Stopped by Ctrl-C. The groups that are finished are kept in out; the same command goes on.\n"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000000", "synthetic.json"]
+    assert run(*line, folder=tmp_path).code == 0
+
+
+def test_a_folder_says_which_versions_began_it(tmp_path: Path) -> None:
+    """Drawn otherwise, the rest would not go with what is there."""
+    list(write_squares(FEW, tmp_path))
+    file = tmp_path / "synthetic.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content["format"] == FORMAT
+    assert set(content["made_with"]) == {"siamtrack", "numpy", "opencv"}
+    file.write_text(json.dumps(content | {"made_with": {"siamtrack": "0.0"}}), encoding="utf-8")
+    list(write_squares(FEW, tmp_path))
+    file.write_text(json.dumps(content | {"format": FORMAT + 1}), encoding="utf-8")
+    with pytest.raises(OutputError, match="begun by another version of siamtrack, which drew otherwise"):
+        list(write_squares(FEW, tmp_path))

@@ -19,7 +19,8 @@ from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.pair import Pair
-from siamtrack.synthetic.shot import Window
+from siamtrack.synthetic.drawing import Bend, Layer, Levels, premultiplied
+from siamtrack.synthetic.shot import Shot, Window
 from siamtrack.synthetic.supply import BuiltIn
 from siamtrack.synthetic.world import World
 from siamtrack.synthetic.world_settings import WorldSettings
@@ -103,6 +104,34 @@ def test_painted_windows_are_those_of_opencv() -> None:
         expected, expected_fill = window.painted()
         assert_like(image.numpy(), expected)
         assert fill.tolist() == pytest.approx(expected_fill, abs=0.5)
+
+
+def test_what_moves_is_smeared_before_it_is_cut_off() -> None:
+    """At the border of its canvas it looks as if the canvas went on, as `drawing` draws it."""
+    alpha = np.zeros((40, 40), np.uint8)
+    alpha[2:38:4] = alpha[:, 2:38:4] = 255
+    levels = Levels(premultiplied(np.full((40, 40, 3), (200, 90, 30), np.uint8), alpha))
+    ground = Levels(np.full((80, 80, 3), (20, 60, 120), np.uint8))
+
+    def window(x: float, y: float, side: int) -> Window:
+        layer = Layer(levels, np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]), Bend(0.0, 0.0, 0.0), np.array([9.0, 5.0]))
+        shot = Shot(
+            width=side,
+            height=side,
+            ground=ground,
+            ground_map=np.eye(3),
+            ground_smear=np.zeros(2),
+            defocus=0.0,
+            layers=[layer],
+            light=None,
+        )
+        return Window(shot=shot, size=side, enlarged=1.0, corner=(0.0, 0.0), inside=(0, 0, side, side))
+
+    places = [(x, y) for x in (-20, 5, 20) for y in (-20, 5, 20)] + [(-39, -39), (60, 60)]
+    images, _ = paint_windows(pack_windows([window(x, y, 32) for x, y in places]))
+    for (x, y), image in zip(places, images, strict=True):
+        larger = window(x + 30, y + 30, 92).painted()[0][30:62, 30:62]  # where nothing is cut off
+        assert np.abs(image.numpy() - larger.astype(float)).max() <= 1
 
 
 def test_a_window_that_shows_nothing_of_its_frame_is_one_colour() -> None:

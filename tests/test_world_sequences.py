@@ -6,19 +6,24 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from command_line import INPUT, OUTPUT, run
+from command_line import INPUT, INTERRUPTED, OUTPUT, refused, run
 
+from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import DataError
 from siamtrack.library import open_training_set
 from siamtrack.results import read_boxes, read_rows
 from siamtrack.synthetic.benchmark_folders import TAGS, RenderedSequence
-from siamtrack.synthetic.supply import BuiltIn
+from siamtrack.synthetic.material import find_material
+from siamtrack.synthetic.supply import BuiltIn, Pictured
 from siamtrack.synthetic.truth import Labelled
-from siamtrack.synthetic.world import World
-from siamtrack.synthetic.world_sequences import world_sequences, write_videos
+from siamtrack.synthetic.world import Scene, World
+from siamtrack.synthetic.world_sequences import scenes_left_out, world_sequences, write_videos
 from siamtrack.synthetic.world_settings import WorldSettings
+from siamtrack.training.recipes import read_recipe
+from siamtrack.training.sources import open_data
 
 SIZE = ("--size", "160x120", "--sequences", 2, "--frames", 6, "--seed", 4)
 WORLD = World(WorldSettings(width=160, height=120), BuiltIn(), 4)
@@ -73,7 +78,109 @@ def test_otb_and_going_on(tmp_path: Path, drawn: Drawn) -> None:
     assert (tmp_path / "w" / first / "img" / "0001.jpg").stat().st_mtime_ns == kept
     ended = run(*line[:-1], 5, folder=tmp_path)
     assert ended.code == OUTPUT
-    assert "seed 4, not 5" in ended.error
+    assert "holds other data: seed 4, not 5. Give the same settings" in ended.error
+
+
+@pytest.mark.parametrize("layout", ["otb", "vot", "davis", "video"])
+def test_more_sequences_are_added_to_those_there_are(tmp_path: Path, layout: str) -> None:
+    line = ("synth", "world", "--layout", layout, *SIZE)
+    assert run(*line, "--out", "w", folder=tmp_path).code == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "w").rglob("*0*.*") if path.is_file()}
+    more = (*line, "--sequences", 3)  # the last one counts
+    assert "holds 3 sequences" in run(*more, "--out", "w", folder=tmp_path).out
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert run(*more, "--out", "at-once", folder=tmp_path).code == 0
+    found, expected = (
+        {path.relative_to(tmp_path / name): path for path in (tmp_path / name).rglob("*") if path.is_file()}
+        for name in ("w", "at-once")
+    )
+    assert found.keys() == expected.keys()
+    exact = [name for name in found if name.suffix != ".mp4"]  # an encoder with several threads is not bound to be
+    assert [found[name].read_bytes() for name in exact] == [expected[name].read_bytes() for name in exact]
+    parts = ("holds more already: sequences 3, not 2", "Give as many or more")
+    refused((*line, "--out", "w"), OUTPUT, *parts, folder=tmp_path)
+
+
+def test_settings_that_differ_are_named(tmp_path: Path) -> None:
+    line = ("synth", "world", "--out", "w", *SIZE)
+    assert run(*line, folder=tmp_path).code == 0
+    told = "holds other data: frames 6, not 7; world.exits 0.15, not 0.5. Give the same settings to go on, or a new folder."
+    refused((*line, "--frames", 7, "--set", "exits=0.5"), OUTPUT, told, folder=tmp_path)
+    cutouts(tmp_path / "own")
+    refused((*line, "--pictures", "own"), OUTPUT, "holds other data: other pictures.", folder=tmp_path)
+    refused((*line, "--layout", "vot"), OUTPUT, "(OTB sequences, not VOT sequences)", folder=tmp_path)
+    refused((*line, "--layout", "video"), OUTPUT, "(OTB sequences, not videos)", folder=tmp_path)
+
+
+def cutouts(folder: Path) -> Path:
+    """A folder of cut-outs alone: bright red, which no drawn ground is all over."""
+    folder.mkdir()
+    for number in range(3):
+        picture = np.zeros((60, 60, 4), np.uint8)
+        picture[10:50, 10:50] = (0, 0, 255, 255)
+        picture[10:50, 10 + 10 * number : 14 + 10 * number, :3] = 255
+        assert cv2.imwrite(str(folder / f"{number}.png"), picture)
+    return folder
+
+
+def test_cutouts_alone_move_over_drawn_grounds(tmp_path: Path) -> None:
+    found = find_material([cutouts(tmp_path / "own")])
+    assert (len(found.stills), len(found.cutouts)) == (0, 3)
+    world = World(WorldSettings(width=160, height=120, occluders=0, light=0, most_objects=1), Pictured(found, built_in=0.0), 4)
+    frame = world.scene(0).frame(0)
+    assert frame.identity.any()
+    assert len(np.unique(frame.image[frame.identity == 0], axis=0)) > 100  # a texture
+    red, _, blue = frame.image[frame.identity == 1].mean(0)
+    assert red > blue + 50
+    ended = run("synth", "world", "--pictures", "own", "--out", "w", *SIZE, folder=tmp_path)
+    assert (ended.code, "2 sequences" in ended.out) == (0, True), ended.err
+    data = open_data([("world", tmp_path / "own")], CropSettings())
+    assert data.describe() == ["world: 0 stills, 3 cut-outs, 0 tracks"]
+    pair = data.pairs(read_recipe("siamfc-modern", ["world.width=160", "world.height=120"]), "training")[0]
+    assert pair.search.std() > 5
+
+
+def test_scenes_that_are_left_out_are_told(tmp_path: Path) -> None:
+    """Few scenes have an object of 12 px here."""
+    line = ("synth", "world", "--out", "w", *SIZE, "--set", "largest=0.12", "--set", "smallest=0.1", "--set", "growth=0")
+    ended = run(*line, folder=tmp_path)
+    assert ended.code == 0, ended.err
+    numbers = sorted(int(path.name[-6:]) for path in (tmp_path / "w").glob("world-*"))
+    passed = numbers[-1] + 1 - 2
+    assert passed > 1
+    assert f"layout otb. {passed} scenes without a target in full view in the first frame left out." in ended.out
+    chosen = World(WorldSettings(width=160, height=120, largest=0.12, smallest=0.1, growth=0), BuiltIn(), 4)
+    names = [sequence.name for sequence in world_sequences(chosen, 2, 6)]
+    assert (scenes_left_out(names), scenes_left_out(names[:1])) == (passed, numbers[0])
+
+
+def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ("synth", "world", "--out", "w", *SIZE)
+    image = Scene.frame
+    calls: list[int] = []
+
+    def frame(self: Scene, time: int) -> Labelled:
+        calls.append(time)
+        if len(calls) == 9:  # in the second sequence
+            raise KeyboardInterrupt
+        return image(self, time)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scene, "frame", frame)
+        ended = run(*line, folder=tmp_path)
+    assert (ended.code, ended.out) == (INTERRUPTED, "")
+    assert ended.err == "Stopped by Ctrl-C. The sequences that are finished are kept in w; the same command goes on.\n"
+    assert len(list((tmp_path / "w").iterdir())) == 2  # the first sequence, and what the folder is made of
+    assert run(*line, folder=tmp_path).code == 0
+
+
+def test_odd_sides_of_videos_are_told(tmp_path: Path) -> None:
+    line = ("synth", "world", *SIZE, "--size", "161x121")
+    assert (
+        "161x121 (162x122 in the file, as codecs want even sides), in the layout video"
+        in run(*line, "--layout", "video", "--out", "v", folder=tmp_path).out
+    )
+    assert "161x121, in the layout otb" in run(*line, "--out", "o", folder=tmp_path).out
 
 
 def test_a_size_among_the_settings_is_told(tmp_path: Path) -> None:
@@ -83,8 +190,6 @@ def test_a_size_among_the_settings_is_told(tmp_path: Path) -> None:
 
 def test_davis(tmp_path: Path, drawn: Drawn) -> None:
     assert run("synth", "world", "--layout", "davis", "--out", "w", *SIZE, folder=tmp_path).code == 0
-    import cv2
-
     for name, (_, _, identities, _) in drawn.items():
         for number, identity in enumerate(identities):
             path = tmp_path / "w" / "Annotations" / "480p" / name / f"{number:05}.png"
@@ -123,7 +228,7 @@ def test_an_interrupted_table_is_not_there(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         list(write_videos(tmp_path / "w", [sequence(stops=True)], content={}))
-    assert not (tmp_path / "w" / "a.csv").exists()
+    assert [path.name for path in (tmp_path / "w").iterdir()] == ["synthetic.json"]
     assert list(write_videos(tmp_path / "w", [sequence(stops=False)], content={})) == ["a"]
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["a.csv", "a.mp4", "synthetic.json"]
     assert (tmp_path / "w" / "a.csv").read_text() == (
@@ -143,8 +248,12 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
         (("--out", "w", "--size", "8x8"), INPUT, "width"),
         (("--out", "w", "--seed", -1), INPUT, "seed is -1"),
         (("--out", "w", "--set", "smalest=0.1"), INPUT, "'smallest'"),
-        (("--out", "w", "--set", "smallest=0.9"), INPUT, "largest"),
-        (("--out", "w", "--pictures", "empty"), INPUT, "No still images"),
+        (
+            ("--out", "w", "--set", "smallest=0.9"),
+            INPUT,
+            "smallest is 0.9 and largest 0.5; expected a largest that",
+        ),
+        (("--out", "w", "--pictures", "empty"), INPUT, "No still images, cut-outs or tracks in empty"),
         (("--out", "w", "--pictures", "nowhere"), INPUT, "does not exist"),
         (("--out", "w", "--size", "32x32", "--set", "largest=0.1"), INPUT, "no object of 12 px"),
     ):

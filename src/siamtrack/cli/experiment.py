@@ -11,6 +11,7 @@ from rich.console import Console
 
 from siamtrack.cli import options
 from siamtrack.cli.make import TO_TRAIN, require
+from siamtrack.cli.synth import stoppable
 
 if TYPE_CHECKING:
     from siamtrack.experiments.following import Watch
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For tables, plots and report; one begun goes on.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Minutes on two cores instead of the published settings' days.")]
+Quick = Annotated[bool, typer.Option("--quick", metavar="", help="Minutes on two cores instead of the published days.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of training and rendered videos.")]
+SeedOfVideos = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the rendered videos.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="For training: cpu, cuda, or auto: a GPU where there is one.")]
 Workers = Annotated[int, typer.Option(metavar="N", min=0, help="Processes that make training pairs.")]
 Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="Model, model folder, or folder of a training run.")]
-Videos = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Annotated videos to track: NAME/groundtruth.txt.")]
+Videos = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Annotated videos to track, too: NAME/groundtruth.txt.")]
 
 
 def thesis_1(
@@ -44,15 +46,20 @@ def thesis_1(
     effort = _effort(quick, seed, overrides, device, workers)
     from siamtrack.experiments.thesis_1 import run_thesis_1
 
-    _show(run_thesis_1(out, effort, watch=_watch()), out)
+    _show(lambda: run_thesis_1(out, effort, watch=_watch()), out)
 
 
-def thesis_2(out: Out, model: Model = "siamfc", seed: Seed = 0, device: Device = "auto") -> None:
+def thesis_2(
+    out: Out,
+    model: Model = "siamfc",
+    seed: SeedOfVideos = 0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="For a training run as the model: cpu, cuda or auto.")] = "auto",
+) -> None:
     """Track the same square with a model that has learnt from real pictures (thesis: 4.19 px)."""
     require(TO_TRAIN, "An experiment")
     from siamtrack.experiments.thesis_2 import run_thesis_2
 
-    _show(run_thesis_2(out, model=model, seed=seed, device=device, watch=_watch()), out)
+    _show(lambda: run_thesis_2(out, model=model, seed=seed, device=device, watch=_watch()), out)
 
 
 def thesis_3(
@@ -76,12 +83,14 @@ def thesis_3(
     effort = _effort(quick, seed, overrides, device, workers)
     from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
 
-    _show(run_thesis_3(out, effort, Compared(trained, model, videos), watch=_watch()), out)
+    _show(lambda: run_thesis_3(out, effort, Compared(trained, model, videos), watch=_watch()), out)
 
 
 def data_size(
     out: Out,
-    data: Annotated[list[str], typer.Option(metavar="NAME=PATH", help="Data set to learn from, as for 'train'. Repeatable.")],
+    data: Annotated[
+        list[str], typer.Option(metavar="NAME=PATH", help="Annotated videos to learn from: folder=my-videos. Repeatable.")
+    ],
     videos: Annotated[Path, typer.Option(metavar="FOLDER", help="Other annotated videos to track: NAME/groundtruth.txt.")],
     quick: Quick = False,
     seed: Seed = 0,
@@ -89,20 +98,32 @@ def data_size(
     device: Device = "auto",
     workers: Workers = 1,
 ) -> None:
-    """Train on 2, 4, 8, 16, 32 and 100 % of a data set's videos (SiamFC paper)."""
+    """Train on 2, 4, 8, 16, 32 and 100 % of a data set's videos (SiamFC paper).
+
+    NAME is a data set as for 'train'. Shares that come out as the same number of videos are trained on once.
+    """
     effort = _effort(quick, seed, overrides, device, workers)
     from siamtrack.experiments.data_size import run_data_size
     from siamtrack.training.sources import parsed_places
 
-    _show(run_data_size(out, effort, data=parsed_places(data), videos=videos, watch=_watch()), out)
+    places = parsed_places(data)
+    _show(lambda: run_data_size(out, effort, data=places, videos=videos, watch=_watch()), out)
 
 
-def scales(out: Out, videos: Videos = None, seed: Seed = 0) -> None:
+def scales(
+    out: Out,
+    videos: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Annotated videos: NAME/groundtruth.txt.", show_default="rendered scenes"),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", metavar="", help="Two scenes or all videos, 40 frames of each.")] = False,
+    seed: SeedOfVideos = 0,
+) -> None:
     """Compare 1, 3 and 5 scales: accuracy against speed."""
     require(("matplotlib", "tomli_w"), "An experiment")
     from siamtrack.experiments.scales import run_scales
 
-    _show(run_scales(out, videos=videos, seed=seed, watch=_watch()), out)
+    _show(lambda: run_scales(out, videos=videos, quick=quick, seed=seed, watch=_watch()), out)
 
 
 def losses(
@@ -118,7 +139,7 @@ def losses(
     effort = _effort(quick, seed, overrides, device, workers)
     from siamtrack.experiments.losses import run_losses
 
-    _show(run_losses(out, effort, videos=videos, watch=_watch()), out)
+    _show(lambda: run_losses(out, effort, videos=videos, watch=_watch()), out)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -149,10 +170,13 @@ def _watch() -> Watch:
     return watch
 
 
-def _show(table: Table, out: Path) -> None:
+def _show(experiment: Callable[[], Table], out: Path) -> None:
+    """Runs the experiment and prints its table."""
     from rich import box
     from rich.table import Table as Drawn
 
+    with stoppable(f"{out} keeps checkpoints of trainings and the videos that were tracked; the same command goes on."):
+        table = experiment()
     lines = [list(table.columns), *table.texts]
     if len(table.columns) > len(table.rows):  # a terminal is high rather than wide
         lines = [list(line) for line in zip(*lines, strict=True)]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from siamtrack.cli.progress import with_progress
-from siamtrack.cli.synth import Seed, console, given, sides
+from siamtrack.cli.synth import Seed, console, given, in_file, sides, stoppable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from siamtrack.synthetic.world import World
 
 LAYOUTS = ("otb", "vot", "davis", "video")
 
@@ -16,12 +21,12 @@ LAYOUTS = ("otb", "vot", "davis", "video")
 def world(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the sequences; one that was begun goes on.")],
     layout: Annotated[str, typer.Option(metavar="NAME", help="otb, vot, davis, or video: NAME.mp4 beside NAME.csv.")] = "otb",
-    sequences: Annotated[int, typer.Option(metavar="N", min=1, help="How many.")] = 20,
+    sequences: Annotated[int, typer.Option(metavar="N", min=1, help="How many; more are added to those there are.")] = 20,
     frames: Annotated[int, typer.Option(metavar="N", min=2, help="Length of each.")] = 100,
     size: Annotated[str, typer.Option(metavar="WxH", help="Of a frame, pixels.")] = "640x360",
     pictures: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Stills and cut-outs to use in place of drawn ones. Repeatable."),
+        typer.Option(metavar="FOLDER", help="Cut-outs, and stills for grounds, to use in place of drawn ones. Repeatable."),
     ] = None,
     seed: Seed = None,
     overrides: Annotated[
@@ -32,39 +37,52 @@ def world(
     """Draw moving scenes with exact boxes, masks and visibility, as a benchmark data set.
 
     Objects with alpha move, turn, deform, grow, leave the view, hide each other and meet look-alikes before a camera that
-    moves. The same seed draws the same scenes.
+    moves. The same seed draws the same scenes. Scenes without a target in full view in the first frame are left out.
     """
-    from dataclasses import asdict
-
     from siamtrack.errors import SettingsError, nearest
-    from siamtrack.settings import with_overrides
-    from siamtrack.synthetic.benchmark_folders import DAVIS, OTB, VOT, write_benchmark
-    from siamtrack.synthetic.material import find_material
-    from siamtrack.synthetic.supply import BuiltIn, Pictured
-    from siamtrack.synthetic.world import World
-    from siamtrack.synthetic.world_sequences import world_sequences, write_videos
-    from siamtrack.synthetic.world_settings import WorldSettings
+    from siamtrack.synthetic.made_folder import counted
+    from siamtrack.synthetic.world_sequences import scenes_left_out
 
     if layout not in LAYOUTS:
         raise SettingsError(f"There is no layout '{layout}'. {nearest(layout, LAYOUTS)}")
+    chosen = _world(size, pictures or (), seed, overrides or ())
+    with stoppable(f"The sequences that are finished are kept in {out}; the same command goes on."):
+        names = list(with_progress(_written(chosen, out, layout, sequences, frames), sequences))
+    left_out = scenes_left_out(names)
+    passed = f" {counted(left_out, 'scene')} without a target in full view in the first frame left out." if left_out else ""
+    width, height = chosen.settings.width, chosen.settings.height
+    grown = in_file(width, height) if layout == "video" else ""
+    held = f"{counted(sequences, 'sequence')} of {frames} frames, {width}x{height}{grown}"
+    console.print(f"{out} holds {held}, in the layout {layout}.{passed}")
+
+
+def _world(size: str, pictures: Sequence[Path], seed: int | None, overrides: Sequence[str]) -> World:
+    from siamtrack.settings import with_overrides
+    from siamtrack.synthetic.material import find_material
+    from siamtrack.synthetic.supply import BuiltIn, Pictured
+    from siamtrack.synthetic.world import World
+    from siamtrack.synthetic.world_settings import WorldSettings
+
     width, height = sides(size)
-    settings = with_overrides(WorldSettings(width=width, height=height), overrides or ())
-    supply = Pictured(find_material(pictures)) if pictures else BuiltIn()
-    chosen = World(settings, supply, **given(seed=seed))
+    settings = with_overrides(WorldSettings(width=width, height=height), overrides)
+    return World(settings, Pictured(find_material(pictures)) if pictures else BuiltIn(), **given(seed=seed))
+
+
+def _written(world: World, out: Path, layout: str, sequences: int, frames: int) -> Iterator[str]:
+    """The names of the sequences as they are there."""
+    from dataclasses import asdict
+
+    from siamtrack.synthetic.benchmark_folders import DAVIS, OTB, VOT, write_benchmark
+    from siamtrack.synthetic.world_sequences import world_sequences, write_videos
+
     content = {
-        "world": asdict(settings),
-        "supply": supply.digest(),
-        "seed": chosen.seed,
+        "world": asdict(world.settings),
+        "pictures": world.supply.digest(),
+        "seed": world.seed,
         "frames": frames,
         "sequences": sequences,
     }
-    drawn = world_sequences(chosen, sequences, frames)
+    drawn = world_sequences(world, sequences, frames)
     if layout == "video":
-        written = write_videos(out, drawn, content=content)
-    else:
-        written = write_benchmark(out, {"otb": OTB(), "vot": VOT(), "davis": DAVIS()}[layout], drawn, content=content)
-    for _ in with_progress(written, sequences):
-        pass
-    console.print(
-        f"{out} holds {sequences} sequences of {frames} frames, {settings.width}x{settings.height}, in the layout {layout}."
-    )
+        return write_videos(out, drawn, content=content)
+    return write_benchmark(out, {"otb": OTB(), "vot": VOT(), "davis": DAVIS()}[layout], drawn, content=content)

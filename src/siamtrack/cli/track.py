@@ -65,22 +65,35 @@ def track(
     """Follow one or several targets through a video.
 
     At least one --box is needed: x,y,w,h in pixels from the top left corner, which is 0,0. 'siamtrack frame' shows where a
-    target is. Frames and targets count from 0.
+    target is. Frames and targets count from 0. A folder may be that of an annotated sequence, with its frames in img or color.
     """
     from siamtrack.frames import read
     from siamtrack.library import open_model
 
     if backward and frame == 0:
         raise InputError("There is nothing before frame 0 to go backward to; say where the boxes are with --frame N.")
-    boxes = options.parsed_boxes(_required(box, source))
-    with read(source, start=frame, backward=backward) as frames:
+    place = _place(source)
+    boxes = options.parsed_boxes(_required(box, place))
+    with read(place, start=frame, backward=backward) as frames:
         options.check_boxes(boxes, frames.size)
-        with _outputs(source, frames, len(boxes), boxes=out, layout=layout, video=video, sheet=sheet) as outputs:
+        if place != source and Path(place).is_dir():
+            frames.name = Path(source).resolve().name  # not "img"
+        with _outputs(place, frames, len(boxes), boxes=out, layout=layout, video=video, sheet=sheet) as outputs:
             tracker = open_model(
                 model, runtime=runtime, precision=precision, device=device, threads=threads, overrides=overrides or ()
             )
             stopped = _write_all(_steps(tracker, frames, boxes, limit, quiet=quiet), outputs)
     _end(outputs, stopped, quiet=quiet)
+
+
+def _place(source: str) -> str:
+    """The source itself, or where its frames are if it is the folder of an annotated sequence."""
+    folder = Path(source)
+    if "://" in source or not folder.is_dir():
+        return source
+    from siamtrack.datasets.sequences import frames_of, pictures_in
+
+    return source if pictures_in(folder) else str(frames_of(folder))
 
 
 def _required(box: list[str] | None, source: str) -> list[str]:

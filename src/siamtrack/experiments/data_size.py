@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from siamtrack.datasets.clips import Target
 from siamtrack.datasets.crops import Crop, Crops
 from siamtrack.errors import SettingsError
-from siamtrack.experiments.following import SCORES, TRACKS, Watch, follow, mean_scores, unwatched
+from siamtrack.experiments.following import AUC_IN_WORDS, SCORES, TRACKS, Watch, follow, mean_scores, unwatched
 from siamtrack.experiments.models import open_run
 from siamtrack.experiments.plots import lines
 from siamtrack.experiments.published import DATA_SIZE
 from siamtrack.experiments.report import Cell, Folder, Table, picture
-from siamtrack.experiments.squares_training import Effort, differences, in_words, recipe_of, told, train_in
+from siamtrack.experiments.squares_training import Effort, differences, in_words, recipe_of, refuse_overrides, told, train_in
 from siamtrack.experiments.videos import Video, origins, videos_in
+from siamtrack.synthetic.made_folder import counted
 from siamtrack.training.clip_pairs import part
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.sources import PICTURES, WORLD, TrainingData, open_data
@@ -27,6 +28,8 @@ SHARES = tuple(DATA_SIZE)  # per cent
 QUICK = ("epochs=3", "pairs_per_epoch=1000", "precision=bfloat16", "log_steps=25")
 """What `--quick` changes in the recipe."""
 
+_NONE_HELD_OUT = "a share of the videos is learnt from wholly, so that none is held out, and the last weights are taken"
+_DECIDED = dict.fromkeys(("validation_pairs", "select", "sampling.validation_share", "tracking_clips"), _NONE_HELD_OUT)
 _COLUMNS = {
     "share %": 0,
     "videos": 0,
@@ -82,34 +85,35 @@ def run_data_size(
     Args:
         out: the folder.
         effort: of each training.
-        data: names and folders of data sets, as for training.
+        data: names and folders of data sets.
         videos: folder of annotated sequences to follow, none of which is among the data.
         watch: see `siamtrack.experiments.following.Watch`.
 
     Raises:
         OutputError: see `Folder`.
         DataError: data or videos cannot be used.
-        SettingsError: an unknown data set, pictures that are no videos, or a setting that is impossible.
+        SettingsError: an unknown data set, pictures that are no videos, a setting that is impossible or not the user's.
         TrainingError: a training had to stop.
     """
-    recipe = _recipe(effort)
-    tested = videos_in(videos)
+    recipe, tested = _recipe(effort), videos_in(videos)
     opened = _opened(data, recipe)
     settings = told(effort, recipe) | {"experiment": {"name": NAME}, "data": {"digest": opened.digest()}}
     folder = Folder(out, settings | {"videos": origins(tested)})
     rows: list[list[Cell]] = []
-    digests: dict[str, str] = {}
+    digests = {}
     for share, published in DATA_SIZE.items():
-        chosen = [ShareOfClips(crops, share) for crops in opened.crops]
+        chosen = tuple(ShareOfClips(crops, share) for crops in opened.crops)
         count = sum(len(crops.names) for crops in chosen)
-        run = out / RUNS / f"{count}-videos"  # shares of few videos may be the same ones, which are trained on once
-        train_in(run, recipe, TrainingData(crops=tuple(chosen)), effort)
-        trained = open_run(run, device=effort.device)
-        digests[f"{share} %"] = trained.sha256
-        scores = mean_scores(follow(trained.tracker, tested, out / TRACKS / run.name, watch=watch))
-        rows.append([share, count, recipe.steps * recipe.batch_size, *scores.cells(), *published])
-    table = Table(_COLUMNS, rows)
-    folder.write_table("data-size", table)
+        measured: list[Cell] = [None] * (1 + len(SCORES))
+        if not rows or rows[-1][1] != count:  # or they are the same videos, as each share is a part of the next
+            run = out / RUNS / f"{count}-videos"
+            train_in(run, recipe, TrainingData(crops=chosen), effort)
+            trained = open_run(run, device=effort.device)
+            digests[f"{share} %"] = trained.sha256
+            tracked = follow(trained.tracker, tested, out / TRACKS / run.name, watch=watch)
+            measured = [recipe.steps * recipe.batch_size, *mean_scores(tracked).cells()]
+        rows.append([share, count, *measured, *published])
+    folder.write_table("data-size", table := Table(_COLUMNS, rows))
     _draw(out, table)
     folder.finish(_report(out, table, recipe, data, tested), trained=digests)
     return table
@@ -117,13 +121,16 @@ def run_data_size(
 
 def _recipe(effort: Effort) -> Recipe:
     """The paper's, without held-out pairs: the share of the videos that is learnt from must be exactly the one named."""
+    refuse_overrides(effort, _DECIDED)
     recipe = recipe_of(effort, RECIPE, QUICK)
     return replace(recipe, validation_pairs=0, select="last", sampling=replace(recipe.sampling, validation_share=0.0))
 
 
 def _opened(data: Sequence[tuple[str, Path | None]], recipe: Recipe) -> TrainingData:
     if made := {name for name, _ in data} & {PICTURES, WORLD}:
-        raise SettingsError(f"No share of the videos can be taken of '{min(made)}', which is none; give annotated videos.")
+        raise SettingsError(
+            f"No share of the videos can be taken of '{min(made)}', which has none; give annotated videos: folder=my-videos."
+        )
     return open_data(data, recipe.crops)
 
 
@@ -133,39 +140,48 @@ def data_in_words(data: Sequence[tuple[str, Path | None]]) -> str:
 
 
 def _draw(out: Path, table: Table) -> None:
+    auc = list(table.columns).index("success AUC")
+    counts = table.numbers("videos")
+    # a share of few videos is drawn where it really lies: 2 % of ten videos are one, which is 10 %
+    really = [100 * count / counts[-1] for count in counts]
+    here = [(x, float(str(row[auc]))) for x, row in zip(really, table.rows, strict=True) if row[auc] is not None]
     points: dict[str, list[tuple[float, float]]] = {
-        "success AUC, here": list(zip(table.numbers("share %"), table.numbers("success AUC"), strict=True)),
+        "success AUC, here": here,
         "EAO on VOT-15, published": [(share, scores.eao) for share, scores in DATA_SIZE.items()],
     }
     lines(
         points,
         out / "data-size.png",
         title="Accuracy with growing shares of the training videos",
-        x="share of the videos, %",
-        y="success AUC, here",
+        x="share of the videos that were trained on, %",
         ticks=SHARES,
     )
 
 
 def _report(out: Path, table: Table, recipe: Recipe, data: Sequence[tuple[str, Path | None]], tested: Sequence[Video]) -> str:
-    counts: Mapping[Cell, Cell] = {row[1]: row[0] for row in table.rows}
+    shares: dict[int, list[str]] = {}
+    for share, count, *_ in table.rows:
+        shares.setdefault(int(str(count)), []).append(f"{share} %")
     runs = [
-        f"* {count} video{'s' if count != 1 else ''}: {in_words(out / RUNS / f'{count}-videos', recipe)}" for count in counts
+        f"* {', '.join(named)}: {counted(count, 'video')}. {in_words(out / RUNS / f'{count}-videos', recipe)}"
+        for count, named in shares.items()
     ]
+    merged = "A dash: the share comes out as the same videos as the one above it, which are trained on and drawn once.\n"
     return "\n".join(
         [
             "# Growing shares of the training videos\n",
             table.markdown(),
+            *([merged] if len(shares) < len(table.rows) else []),
             "The published columns are from the SiamFC paper (Bertinetto et al. 2016): shares of ImageNet VID, tested on "
             "VOT-15 with a restart after every failure. Success, precision and overlap here are of one pass through the videos "
-            "without restarts: compare the course, not the numbers.\n",
+            f"without restarts: compare the course, not the numbers. {AUC_IN_WORDS}\n",
             "## What was run\n",
             f"* Data: {data_in_words(data)}. A smaller share is part of every larger one, in "
             "the order of a hash of the videos' names; at least one video of each data set.",
             *runs,
             f"* Settings that differ from the paper's (recipe `{RECIPE}`): {differences(recipe, RECIPE)}.",
-            f"* Tested on {len(tested)} videos, {sum(len(video.boxes) for video in tested)} frames, with one scale; every "
-            "video counts the same, and the first frame, whose box is given, does not.\n",
-            picture("data-size.png", "Success AUC here and published EAO"),
+            f"* Tested on {counted(len(tested), 'video')}, {sum(len(video.boxes) for video in tested)} frames, with one scale; "
+            "every video counts the same, and the first frame, whose box is given, does not.\n",
+            picture("data-size.png", "Success AUC here and published EAO, over the share of the videos that it really was"),
         ]
     )

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from siamtrack.box import Boxes, iou
 from siamtrack.errors import DataError
-from siamtrack.experiments.report import Cell, write_whole
+from siamtrack.experiments.report import Cell
 from siamtrack.experiments.videos import Video
 from siamtrack.frames import Frame
 from siamtrack.metrics.center_error import mean_center_error, signed_center_errors
 from siamtrack.metrics.ope import precision, success_auc
 from siamtrack.results import read_boxes
+from siamtrack.synthetic.made_folder import write_text
 from siamtrack.tracking import Tracker, track
 
 TRACKS = "tracks"
@@ -37,6 +38,12 @@ ERRORS: dict[str, int] = {
 
 SCORES = {"success AUC": 3, "precision at 20 px": 3, "mean IoU": 3, "centre error px": 2}
 """Columns of `Scores.cells`, with their decimals."""
+
+AUC_IN_WORDS = (
+    "Success AUC is the mean, over 21 thresholds from 0 to 1, of the share of frames whose overlap is above the threshold. No "
+    "overlap is above 1, so that boxes that agree exactly have 20/21 = 0.952."
+)
+"""For reports."""
 
 _DECIMALS = 6  # far below what can be seen, and the same numbers when they are read back
 
@@ -109,7 +116,7 @@ def follow(tracker: Tracker[Any], videos: Sequence[Video], folder: Path, *, watc
             boxes = np.array([step.predictions[0].box for step in steps], np.float64)
             if len(boxes) != len(video.boxes):
                 raise DataError(f"'{video.name}' has {len(boxes)} frames, but {len(video.boxes)} boxes; expected as many.")
-            write_whole(file, "".join(",".join(f"{v:.{_DECIMALS}f}" for v in box) + "\n" for box in boxes))
+            write_text(file, "".join(",".join(f"{v:.{_DECIMALS}f}" for v in box) + "\n" for box in boxes))
         found.append(Tracked(video=video, boxes=read_boxes(file)))
     return found
 

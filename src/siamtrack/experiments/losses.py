@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from siamtrack.experiments.following import TRACKS, Scores, Tracked, Watch, follow, mean_scores, unwatched
+from siamtrack.experiments.following import AUC_IN_WORDS, TRACKS, Scores, Tracked, Watch, follow, mean_scores, unwatched
 from siamtrack.experiments.plots import run_curves
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.squares_training import (
@@ -16,6 +16,7 @@ from siamtrack.experiments.squares_training import (
     differences,
     in_words,
     recipe_of,
+    refuse_overrides,
     settings_of_squares,
     trained_on_squares,
 )
@@ -33,7 +34,7 @@ def run_losses(out: Path, effort: Effort, *, videos: Path | None = None, watch: 
 
     Args:
         out: the folder.
-        effort: of each training; the recipe's own loss does not count.
+        effort: of each training.
         videos: folder of annotated sequences to follow as well.
         watch: see `siamtrack.experiments.following.Watch`.
 
@@ -43,8 +44,10 @@ def run_losses(out: Path, effort: Effort, *, videos: Path | None = None, watch: 
     Raises:
         OutputError: see `Folder`.
         DataError: the folder holds no sequence that can be used.
+        SettingsError: a setting of the recipe is unknown or impossible, or is the loss.
         TrainingError: a training had to stop.
     """
+    refuse_overrides(effort, {"loss": f"it trains with each of {', '.join(LOSSES)}"})
     recipe = recipe_of(effort)
     squares, real = square_videos(effort.seed), videos_in(videos) if videos else []
     folder = Folder(out, settings_of_squares(NAME, effort, recipe, [*squares, *real]))
@@ -86,7 +89,8 @@ def _last_accuracy(run: Path) -> float | None:
 
 def _report(out: Path, table: Table, recipe: Recipe, real: Sequence[Video]) -> str:
     runs = [f"* `{loss}`: {in_words(out / RUNS / loss, replace(recipe, loss=loss))}" for loss in LOSSES]
-    videos = f" Videos: {', '.join(video.name for video in real)}; each counts the same." if real else ""
+    names = ", ".join(video.name for video in real)
+    videos = f" Videos: {names}; each counts the same. {AUC_IN_WORDS}" if real else ""
     return "\n".join(
         [
             "# Four losses on the same pairs\n",

@@ -19,7 +19,7 @@ _FINE_RANGE_PX = 4.0  # errors up to here are counted in fine bins
 
 
 def error_histograms(errors: Mapping[str, NDArray[np.float64]], picture: Path, *, title: str) -> None:
-    """How many frames have which signed error in x and in y, with the mean marked: a row a tracker.
+    """How many frames have which signed error in x and in y, with the mean (± its standard error) marked: a row a tracker.
 
     Args:
         errors: by the tracker's name, (M, 2), predicted minus true centre, pixels.
@@ -36,14 +36,15 @@ def error_histograms(errors: Mapping[str, NDArray[np.float64]], picture: Path, *
     for row, (name, values) in zip(axes, errors.items(), strict=True):
         for axis, letter, column in zip(row, "xy", values.T, strict=True):
             mean, error = float(column.mean()), float(column.std() / np.sqrt(len(column)))
-            axis.hist(column, edges, color="#4878a8")
-            axis.axvline(0, color="black", linewidth=0.8)
-            axis.axvline(mean, color="#c8102e", linewidth=1.6, linestyle="--")
+            axis.hist(column, edges, color="#4878a8", label="frames with this error")
+            axis.axvline(0, color="black", linewidth=0.8, label="no error")
+            axis.axvline(mean, color="#c8102e", linewidth=1.6, linestyle="--", label="mean error (above: ± its standard error)")
             axis.set_title(f"{name}: {letter}, mean {mean:+.3f} ± {error:.3f} px", fontsize=10)
             axis.set_ylabel("frames")
             axis.grid(alpha=0.3)
     for axis, way in zip(axes[-1], ("right", "down"), strict=True):
         axis.set_xlabel(f"predicted minus true centre, px; {way} is positive; bins of {width:g} px")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(picture, dpi=_DPI)
 
 
@@ -88,7 +89,6 @@ def lines(
     *,
     title: str,
     x: str,
-    y: str,
     labels: Sequence[str] = (),
     ticks: Sequence[float] = (),
 ) -> None:
@@ -99,7 +99,6 @@ def lines(
         picture: PNG to write.
         title: above the diagram.
         x: what is along x, with its unit.
-        y: what the first line says.
         labels: beside the points of the first line.
         ticks: where x, which is logarithmic then, is labelled.
     """
@@ -107,8 +106,8 @@ def lines(
     axis: Any = figure.subplots()
     for number, ((name, values), colour) in enumerate(zip(points.items(), ("#1f5fa8", "#c8102e"), strict=False)):
         here = axis if number == 0 else axis.twinx()
-        here.plot(*zip(*values, strict=True), marker="o", color=colour, linestyle="-" if number == 0 else "--")
-        here.set_ylabel(y if number == 0 else name, color=colour)
+        here.plot(*zip(*values, strict=True), marker="o", color=colour, linestyle="-" if number == 0 else "--", label=name)
+        here.set_ylabel(name, color=colour)
         here.tick_params(axis="y", labelcolor=colour)
         here.margins(0.3 if labels else 0.12, 0.12)
     for text, at in zip(labels, next(iter(points.values())), strict=bool(labels)):
@@ -120,6 +119,8 @@ def lines(
         axis.minorticks_off()
     axis.set_xlabel(x)
     axis.grid(alpha=0.3)
+    if len(points) > 1:
+        figure.legend(loc="outside lower center", ncols=len(points), frameon=False)
     figure.savefig(picture, dpi=_DPI)
 
 

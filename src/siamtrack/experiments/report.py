@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import platform
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,10 +20,12 @@ from typing import Any
 import siamtrack
 from siamtrack.errors import OutputError
 from siamtrack.output_paths import check_folder
+from siamtrack.synthetic.made_folder import differences, make_folder, write_text
 
 SETTINGS = "settings.toml"
 REPORT = "report.md"
 _TRAINED = "trained"  # digests of what the experiment itself trained: known at its end only
+_NAMED = 4  # settings in a message
 _PACKAGES = ("numpy", "opencv-python-headless", "openvino", "torch", "matplotlib")
 
 Cell = str | int | float | None
@@ -87,10 +88,7 @@ class Folder:
         if path.is_dir() and any(path.iterdir()):
             self._check_same()
             return
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"The folder '{path}' cannot be made: {error.strerror}.") from None
+        make_folder(path)
         self._write_settings({})
 
     def _check_same(self) -> None:
@@ -101,11 +99,10 @@ class Folder:
             raise OutputError(
                 f"'{self.path}' holds something else than an experiment (no {SETTINGS} that can be read); give another folder."
             ) from None
-        found.pop(_TRAINED, None)
-        if changed := _changed(found, self._settings):
+        if changed := differences(found, self._settings, but=(_TRAINED,)):
             raise OutputError(
-                f"'{self.path}' holds an experiment with other settings ({', '.join(changed[:5])}"
-                f"{', ...' if len(changed) > 5 else ''}); give the same ones to go on with it, or another folder."
+                f"'{self.path}' holds an experiment with other settings ({'; '.join(changed[:_NAMED])}"
+                f"{'; ...' if len(changed) > _NAMED else ''}). Give the same ones to go on with it, or another folder."
             )
 
     def _write_settings(self, trained: Mapping[str, str]) -> None:
@@ -114,8 +111,8 @@ class Folder:
         self.write(SETTINGS, tomli_w.dumps(self._settings | ({_TRAINED: dict(trained)} if trained else {})))
 
     def write(self, name: str, text: str) -> None:
-        """Writes a file of the folder; see `write_whole`."""
-        write_whole(self.path / name, text)
+        """Writes a text file of the folder, whole or not at all."""
+        write_text(self.path / name, text)
 
     def write_table(self, name: str, table: Table) -> None:
         """NAME.csv and NAME.md."""
@@ -126,34 +123,6 @@ class Folder:
         """Writes the report, and the SHA-256 of what was trained, by name, into the settings."""
         self._write_settings(trained or {})
         self.write(REPORT, report)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all; folders above it are made, too.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"'{path}' cannot be written: {error.strerror}.") from error
-
-
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the values that differ."""
-    names: list[str] = []
-    for key in sorted({*old, *new}):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            names += _changed(a, b, f"{prefix}{key}.")
-        elif a != b:
-            names.append(f"{prefix}{key}")
-    return names
 
 
 def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ In minutes: the same, but for QUICK.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from siamtrack.datasets.crops import CropsOfFrames
+from siamtrack.errors import SettingsError
 from siamtrack.experiments.models import Opened, open_run
 from siamtrack.experiments.videos import Video, origins
 from siamtrack.models.siamfc import SiamFC
@@ -68,6 +69,22 @@ def recipe_of(effort: Effort, name: str = RECIPE, quick: Sequence[str] = QUICK) 
     """
     recipe = read_recipe(name, quick if effort.quick else ())
     return with_overrides(replace(recipe, seed=effort.seed), effort.overrides)
+
+
+def refuse_overrides(effort: Effort, decided: Mapping[str, str]) -> None:
+    """Whether the user's own settings leave alone what the experiment sets itself.
+
+    Args:
+        effort: with the user's settings.
+        decided: names of settings, and why they are not the user's.
+
+    Raises:
+        SettingsError: one of them is given.
+    """
+    for text in effort.overrides:
+        name = text.partition("=")[0].strip()
+        if name in decided:
+            raise SettingsError(f"--set {name} would change nothing in this experiment: {decided[name]}. Leave it out.")
 
 
 def squares_of(effort: Effort) -> SquaresSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from siamtrack.draw import save_image
-from siamtrack.experiments.following import ERRORS, TRACKS, Watch, error_row, follow, unwatched
+from siamtrack.experiments.following import AUC_IN_WORDS, ERRORS, TRACKS, Watch, error_row, follow, unwatched
 from siamtrack.experiments.models import RUN
 from siamtrack.experiments.plots import error_histograms
 from siamtrack.experiments.published import THESIS_1_PX
@@ -61,7 +61,7 @@ def _report(out: Path, table: Table, recipe: Recipe) -> str:
             table.markdown(),
             "The published number is from S. Sanchez, *Siamese Networks for Visual Object Tracking*, 2019, table 7. The first "
             "frame, whose box is given, is not counted here. Mean x and y are signed: above 0, the box lies to the right of "
-            "the target, or below it.\n",
+            f"the target, or below it. {AUC_IN_WORDS}\n",
             "## What was run\n",
             f"* Training: {in_words(out / RUN, recipe)}",
             f"* Settings that differ from the thesis's (recipe `{RECIPE}`): {differences(recipe)}.",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from siamtrack.draw import save_image
-from siamtrack.experiments.following import ERRORS, TRACKS, Watch, error_row, follow, unwatched
+from siamtrack.experiments.following import AUC_IN_WORDS, ERRORS, TRACKS, Watch, error_row, follow, unwatched
 from siamtrack.experiments.models import open_tracker
 from siamtrack.experiments.plots import error_histograms
 from siamtrack.experiments.published import THESIS_2_PX
@@ -46,7 +46,7 @@ def run_thesis_2(
         "videos": origins(videos),
     }
     folder = Folder(out, settings)
-    (tracked,) = follow(opened.tracker, videos, out / TRACKS / Path(model).name, watch=watch)
+    (tracked,) = follow(opened.tracker, videos, out / TRACKS / "model", watch=watch)
     table = Table(ERRORS, [error_row(model, tracked, THESIS_2_PX)])
     folder.write_table("errors", table)
     error_histograms({model: tracked.errors}, out / "error-histograms.png", title="Steps of up to 4 px")
@@ -63,7 +63,7 @@ def _report(model: str, table: Table) -> str:
             "The published number is from S. Sanchez, *Siamese Networks for Visual Object Tracking*, 2019, table 8, for a "
             "tracker trained on the 4417 videos of ImageNet VID; the model here has learnt from other data ('siamtrack models "
             "--card NAME' says from which). The first frame, whose box is given, is not counted here. Mean x and y are signed: "
-            "above 0, the box lies to the right of the target, or below it.\n",
+            f"above 0, the box lies to the right of the target, or below it. {AUC_IN_WORDS}\n",
             "## What was run\n",
             f"* Model: `{model}`; one scale, as in the thesis.",
             f"* Video: 255 x 255 pixels, {SQUARE_FRAMES} frames, a black square of 40 px on white, steps of up to 4 px.\n",

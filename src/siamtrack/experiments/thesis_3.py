@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from siamtrack.draw import save_image
-from siamtrack.experiments.following import ERRORS, TRACKS, Tracked, Watch, error_row, follow, unwatched
+from siamtrack.experiments.following import AUC_IN_WORDS, ERRORS, TRACKS, Tracked, Watch, error_row, follow, unwatched
 from siamtrack.experiments.models import RUN, Opened, open_run, open_tracker
 from siamtrack.experiments.plots import error_histograms
 from siamtrack.experiments.published import THESIS_3_PX
@@ -72,7 +72,7 @@ def run_thesis_3(out: Path, effort: Effort, compared: Compared, *, watch: Watch 
     opened = given or trained_on_squares(out / RUN, recipe_of(effort), effort)
     tracks = {
         TRAINED: follow(opened.tracker, videos, out / TRACKS / "trained-on-squares", watch=watch),
-        Path(compared.model).name: follow(other.tracker, videos, out / TRACKS / "model", watch=watch),
+        Path(compared.model).resolve().name: follow(other.tracker, videos, out / TRACKS / "model", watch=watch),
     }
     table = _comparison(tracks)
     _write(folder, tracks, table)
@@ -162,7 +162,7 @@ def _report(folder: Folder, effort: Effort, compared: Compared, tracks: Mapping[
             f"* squares-4px, -16px, -32px: 255 x 255 pixels, {SQUARE_FRAMES} frames, a black square of 40 px on white, steps "
             "of up to so many pixels.\n",
             "## Signed errors\n",
-            "Mean x and y: above 0, the box lies to the right of the target, or below it.\n",
+            f"Mean x and y: above 0, the box lies to the right of the target, or below it. {AUC_IN_WORDS}\n",
             _errors(tracks).markdown(),
             picture("error-histograms.png", f"Signed errors of the centre, {videos[_HISTOGRAMS].name}"),
             *(picture(_sheet(video), f"Both trackers and the truth, {video.name}") for video in videos),

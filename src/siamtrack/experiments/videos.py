@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,13 @@ def scene_videos(seed: int, *, count: int = SCENES, frames: int = SCENE_FRAMES) 
 
 def _rendered(scene: Scene, frames: int) -> Callable[[], Iterator[Frame]]:
     return lambda: scene.frames(frames)
+
+
+def beginning(video: Video, frames: int) -> Video:
+    """The first frames of a video."""
+    boxes = video.boxes[:frames]
+    origin = video.origin | {"frames": len(boxes)}
+    return replace(video, boxes=boxes, origin=origin, frames=lambda: islice(video.frames(), frames))
 
 
 def videos_in(folder: Path) -> list[Video]:

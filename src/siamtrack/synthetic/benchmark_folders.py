@@ -190,7 +190,6 @@ class DAVIS(Layout):
 
     def write_lists(self, out: Path, names: Sequence[str]) -> None:
         """See `Layout`."""
-        (out / "ImageSets" / "2017").mkdir(parents=True, exist_ok=True)
         write_text(out / "ImageSets" / "2017" / f"{self.part}.txt", "".join(f"{name}\n" for name in names))
 
 
@@ -203,7 +202,8 @@ def write_benchmark(
         out: the folder; one that was begun with the same layout and content is gone on with.
         layout: OTB(), VOT() or DAVIS().
         sequences: what to write; taken one by one, so that they may be rendered as they are needed.
-        content: what decides the sequences, such as the renderer's settings, as JSON has it.
+        content: what decides the sequences, such as the renderer's settings, as JSON has it. Where it has `sequences`, how many
+            there are, that may be larger than before: the folder then gets those that are missing.
 
     Yields:
         The name of each sequence once it is there.
@@ -212,7 +212,8 @@ def write_benchmark(
         DataError: two sequences have the same name, or see `Layout.fill`.
         OutputError: the folder cannot be written, or holds something else.
     """
-    begin_folder(out, {"what": "benchmark", "layout": repr(layout), **content})
+    what = {"what": f"{type(layout).__name__} sequences", **vars(layout)}
+    begin_folder(out, what | dict(content), growing="sequences" if "sequences" in content else None)
     names: list[str] = []
     for sequence in sequences:
         if sequence.name in names:

@@ -92,15 +92,26 @@ class Layer(NamedTuple):
         return self._replace(matrix=view @ self.matrix, smear=view[:2, :2] @ self.smear)
 
 
-class Placed(NamedTuple):
-    """Which level of an object's picture is drawn, through which map, and what it may reach."""
+class Area(NamedTuple):
+    """A rectangle of whole pixels."""
 
-    picture: Rgba
-    matrix: Matrix  # from the pixels of this level to those of the canvas
-    left: int  # of the part of the canvas that it may reach
+    left: int
     top: int
     width: int
     height: int
+
+    def offset(self, inner: Area) -> tuple[int, int]:
+        """Where another one begins in it, x and y."""
+        return inner.left - self.left, inner.top - self.top
+
+
+class Placed(NamedTuple):
+    """Which level of an object's picture is drawn, through which map, and where."""
+
+    picture: Rgba
+    matrix: Matrix  # from the pixels of this level to those of the canvas
+    seen: Area  # the part of the canvas that it may reach
+    sharp: Area  # what has to be drawn before it is smeared: also what its motion carries into that part
 
 
 class Drawn(NamedTuple):
@@ -139,8 +150,8 @@ def reaches(layer: Layer, area: tuple[int, int, int, int]) -> bool:
     """Whether an object may have something within left, top, right, bottom, canvas pixels."""
     found = placed(layer, None)
     assert found is not None
-    left, top, right, bottom = found.left, found.top, found.left + found.width, found.top + found.height
-    return left < area[2] and top < area[3] and right > area[0] and bottom > area[1]
+    left, top, width, height = found.seen
+    return left < area[2] and top < area[3] and left + width > area[0] and top + height > area[1]
 
 
 def drawn(layer: Layer, canvas: tuple[int, int] | None) -> Drawn | None:
@@ -156,9 +167,11 @@ def drawn(layer: Layer, canvas: tuple[int, int] | None) -> Drawn | None:
     found = placed(layer, canvas)
     if found is None:
         return None
-    into = np.array([[1, 0, -found.left], [0, 1, -found.top], [0, 0, 1.0]]) @ found.matrix
-    rgba = _resampled(found.picture, into, layer.bend, found.width, found.height)
-    return Drawn(found.left, found.top, smeared(rgba, layer.smear))
+    seen, sharp = found.seen, found.sharp
+    into = np.array([[1, 0, -sharp.left], [0, 1, -sharp.top], [0, 0, 1.0]]) @ found.matrix
+    rgba = smeared(_resampled(found.picture, into, layer.bend, sharp.width, sharp.height), layer.smear)
+    x, y = sharp.offset(seen)
+    return Drawn(seen.left, seen.top, rgba[y : y + seen.height, x : x + seen.width])
 
 
 def placed(layer: Layer, canvas: tuple[int, int] | None) -> Placed | None:
@@ -172,11 +185,23 @@ def placed(layer: Layer, canvas: tuple[int, int] | None) -> Placed | None:
     reach = abs(a) * half_w + abs(b) * half_h, abs(c) * half_w + abs(d) * half_h
     low = [math.floor(middle[i] - reach[i] - abs(layer.smear[i]) / 2 - 1.5) for i in (0, 1)]
     high = [math.ceil(middle[i] + reach[i] + abs(layer.smear[i]) / 2 + 1.5) for i in (0, 1)]
-    if canvas is not None:
-        low, high = [max(v, 0) for v in low], [min(v, side) for v, side in zip(high, canvas, strict=True)]
-    if high[0] <= low[0] or high[1] <= low[1]:
+    whole = Area(low[0], low[1], high[0] - low[0], high[1] - low[1])
+    if canvas is None:
+        return Placed(picture, matrix, whole, whole)
+    if (seen := _common(whole, Area(0, 0, *canvas))) is None:
         return None
-    return Placed(picture, matrix, low[0], low[1], high[0] - low[0], high[1] - low[1])
+    kernel = smear_kernel(layer.smear)
+    way = 0 if kernel is None else len(kernel) // 2
+    sharp = _common(whole, Area(seen.left - way, seen.top - way, seen.width + 2 * way, seen.height + 2 * way))
+    assert sharp is not None
+    return Placed(picture, matrix, seen, sharp)
+
+
+def _common(a: Area, b: Area) -> Area | None:
+    left, top = max(a.left, b.left), max(a.top, b.top)
+    width = min(a.left + a.width, b.left + b.width) - left
+    height = min(a.top + a.height, b.top + b.height) - top
+    return Area(left, top, width, height) if width > 0 and height > 0 else None
 
 
 def _resampled(picture: Rgba, matrix: Matrix, bend: Bend, columns: int, rows: int) -> Rgba:

@@ -144,9 +144,10 @@ def find_material(folders: Sequence[Path]) -> Material:
                 found = _pictures(directory)
                 stills.extend(found[0])
                 cutouts.extend(found[1])
-    if not stills:
+    if not stills and not cutouts and not tracks:
         raise DataError(
-            f"No still images in {', '.join(map(str, folders))}; expected files ending in {', '.join(sorted(PICTURE_ENDINGS))}."
+            f"No still images, cut-outs or tracks in {', '.join(map(str, folders))}; expected files ending in "
+            f"{', '.join(sorted(PICTURE_ENDINGS))}."
         )
     return Material(tuple(stills), tuple(cutouts), tuple(tracks))
 

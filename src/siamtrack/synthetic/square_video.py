@@ -20,15 +20,24 @@ from siamtrack.box import Box, Boxes
 from siamtrack.datasets.annotations.media import VIDEO_ENDINGS
 from siamtrack.errors import OutputError, SettingsError
 from siamtrack.settings import check_limits
-from siamtrack.synthetic.made_folder import begin_folder, new_folders, row_text, write_picture, write_text
+from siamtrack.synthetic.made_folder import (
+    begin_folder,
+    make_folder,
+    new_folders,
+    new_video,
+    row_text,
+    write_picture,
+    write_text,
+)
+from siamtrack.synthetic.seed import check_seed
 from siamtrack.synthetic.squares import draw_square
 from siamtrack.synthetic.truth import Labelled
-from siamtrack.video import VideoWriter
 
 Point = NDArray[np.float64]  # (2,), x, y in pixels
 GROUND_TRUTH = "groundtruth.txt"
 FPS = 25
 """Of a video file, frames a second; the motion knows no time but frames."""
+_WRITTEN = (".mp4", ".mkv", ".webm", ".avi")  # endings that `VideoWriter` knows; it refuses the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +66,9 @@ class SquareVideoSettings:
             "height": (8, 8192),
             "side": (1, 8192),
             "max_displacement": (1 if self.whole_pixels else 0, 8192),
-            "seed": (0, 2**63),
         }
         check_limits(self, limits)
+        check_seed(self.seed)
         if self.side > min(self.width, self.height):
             raise SettingsError(
                 f"A square of {self.side} pixels does not fit into a frame of {self.width}x{self.height}; give a smaller side."
@@ -136,7 +145,7 @@ def write_square_video(settings: SquareVideoSettings, out: Path) -> Iterator[Lab
         settings: what the video shows.
         out: a video file by its ending (.mp4, .mkv, .webm, .avi), which has groundtruth.txt beside it; else a folder for
             img/00000.png and so on, and groundtruth.txt. Videos are compressed with loss, and odd sides grow by one repeated
-            row or column; pictures are exact.
+            row or column; pictures are exact. Folders above either are made, too.
 
     Yields:
         The frames as they are written.
@@ -153,7 +162,9 @@ def write_square_video(settings: SquareVideoSettings, out: Path) -> Iterator[Lab
 
 def _write_file(video: SquareVideo, out: Path, truth: str) -> Iterator[Labelled]:
     beside = out.with_name(GROUND_TRUTH)
-    with VideoWriter(out, fps=FPS) as writer:
+    if out.suffix.lower() in _WRITTEN:
+        make_folder(out.parent)
+    with new_video(out, FPS) as writer:
         if beside.exists() and beside.read_bytes() != truth.encode():
             raise OutputError(f"'{beside}' belongs to another video and would be replaced; write '{out.name}' to a new folder.")
         for frame in video.frames():

@@ -34,6 +34,7 @@ from siamtrack.errors import DataError, SettingsError, nearest
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
 from siamtrack.synthetic.made_folder import begin_folder, new_folders, row_text, write_picture, write_text
+from siamtrack.synthetic.seed import check_seed
 
 NOISES = ("gauss", "salt-and-pepper", "speckle")
 """Kinds of noise."""
@@ -68,10 +69,15 @@ class SquaresSettings:
             "size": (8, 8192),
             "side": (1, 8192),
             "intensity_min": (0, 1),
-            "intensity_max": (self.intensity_min, 1),
-            "seed": (0, 2**63),
+            "intensity_max": (0, 1),
         }
         check_limits(self, limits)
+        check_seed(self.seed)
+        if self.intensity_min > self.intensity_max:
+            raise SettingsError(
+                f"intensity_min is {self.intensity_min:g} and intensity_max {self.intensity_max:g}; expected a min that is not "
+                "above the max."
+            )
         if self.side > self.size - 2:
             raise SettingsError(
                 f"A square of {self.side:g} pixels leaves no ground around it in a picture of {self.size}; give a side of "
@@ -188,7 +194,7 @@ def write_squares(settings: SquaresSettings, out: Path) -> Iterator[Path]:
 
     Args:
         settings: which squares.
-        out: the folder; one that was begun with the same settings is gone on with.
+        out: the folder; one that was begun with the same settings, or fewer groups, is gone on with.
 
     Yields:
         The path of each picture once it is there, those of finished groups included.
@@ -196,7 +202,7 @@ def write_squares(settings: SquaresSettings, out: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written, or holds something else.
     """
-    begin_folder(out, {"what": "squares", **asdict(settings)})
+    begin_folder(out, {"what": "squares", **asdict(settings)}, growing="groups")
     squares = Squares(settings)
     for group, name in enumerate(squares.names):
         if (out / name).is_dir():

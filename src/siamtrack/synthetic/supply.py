@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from siamtrack.errors import DataError
+from siamtrack.errors import DataError, SettingsError
 from siamtrack.image import Image
 from siamtrack.synthetic.drawing import Rgba
 from siamtrack.synthetic.material import Material
@@ -75,22 +75,21 @@ def _drawn_sprite(number: int) -> Rgba:
 
 
 class Pictured:
-    """Stills as grounds and cut-outs as objects, with a share of built-in ones.
+    """Stills as grounds and cut-outs as objects, with a share of built-in ones; without stills all grounds are built-in.
 
     Args:
         material: see `siamtrack.synthetic.material.find_material`.
-        built_in: share of grounds and objects that are drawn from nothing.
+        built_in: share of grounds and objects that are drawn from nothing, 0 to 1.
         held_out: whether these are those of `BuiltIn` for validation.
 
     Raises:
-        DataError: there is no cut-out, or no still.
+        DataError: there is no cut-out.
+        SettingsError: a share outside its range.
     """
 
     def __init__(self, material: Material, *, built_in: float = 0.1, held_out: bool = False) -> None:
-        if not material.stills:
-            raise DataError(
-                f"There are {len(material.cutouts)} cut-outs but no stills to be grounds; give images without alpha."
-            )
+        if not 0 <= built_in <= 1:
+            raise SettingsError(f"The share of built-in pictures is {built_in}; expected 0 to 1.")
         if not material.cutouts:
             raise DataError(
                 f"There are {len(material.stills)} stills but no cut-outs to be objects; expected images with an alpha channel "
@@ -102,7 +101,7 @@ class Pictured:
 
     def ground(self, rng: np.random.Generator) -> Image:
         """See `Supply`."""
-        if rng.random() < self._share:
+        if rng.random() < self._share or not self._material.stills:
             return self._drawn.ground(rng)
         return self._material.stills[rng.integers(len(self._material.stills))].read()
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from siamtrack.box import Box
 from siamtrack.image import Image
-from siamtrack.settings import check_limits
 from siamtrack.synthetic import photometric
 from siamtrack.synthetic.casting import Pose, Thing, View, cast
 from siamtrack.synthetic.drawing import Bend, Drawn, Layer, drawn, reaches
+from siamtrack.synthetic.seed import check_seed
 from siamtrack.synthetic.shot import Shot, Window
 from siamtrack.synthetic.supply import Supply
 from siamtrack.synthetic.truth import Labelled
@@ -46,7 +46,7 @@ class World:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_limits(self, {"seed": (0, 2**63)})
+        check_seed(self.seed)
 
     def scene(self, number: int) -> Scene:
         """One scene.

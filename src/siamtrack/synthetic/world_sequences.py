@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,10 @@ from siamtrack.box import Box
 from siamtrack.errors import DataError
 from siamtrack.results import ResultWriter, Row
 from siamtrack.synthetic.benchmark_folders import RenderedSequence
-from siamtrack.synthetic.made_folder import begin_folder, new_file
+from siamtrack.synthetic.made_folder import begin_folder, new_file, new_video
 from siamtrack.synthetic.scene import FPS
 from siamtrack.synthetic.truth import Labelled
 from siamtrack.synthetic.world import Scene, World
-from siamtrack.video import VideoWriter
 
 LEAST_SIDE_PX = 12.0  # of the target in the first frame
 LEAST_SEEN = 0.9  # share of it
@@ -34,7 +33,7 @@ class _Frames:
 
 
 def world_sequences(world: World, count: int, frames: int) -> Iterator[RenderedSequence]:
-    """The first scenes of a world that have a target to follow; the others are left out.
+    """The first scenes of a world that have a target to follow; the others are left out, and their numbers with them.
 
     Args:
         world: where the scenes come from.
@@ -67,6 +66,11 @@ def world_sequences(world: World, count: int, frames: int) -> Iterator[RenderedS
         )
 
 
+def scenes_left_out(names: Sequence[str]) -> int:
+    """How many scenes have no target among those up to the last of these sequences, which are the first of a world."""
+    return int(names[-1].rpartition("-")[2]) + 1 - len(names)
+
+
 def _target(scene: Scene) -> int | None:
     for target in range(scene.objects):
         box, seen = scene.truth(target, 0)
@@ -79,7 +83,7 @@ def write_videos(out: Path, sequences: Iterable[RenderedSequence], *, content: d
     """Writes sequences as NAME.mp4 with the boxes of all objects in NAME.csv, as `siamtrack track` writes them.
 
     An object that is out of view has empty cells. `--data folder=OUT` trains from them. One that is finished is not written
-    again.
+    again. Odd sides of the videos grow by one repeated row or column. For `content` see `write_benchmark`.
 
     Yields:
         The name of each sequence once it is there.
@@ -87,14 +91,14 @@ def write_videos(out: Path, sequences: Iterable[RenderedSequence], *, content: d
     Raises:
         OutputError: the folder cannot be written, or holds something else.
     """
-    begin_folder(out, {"what": "videos", **content})
+    begin_folder(out, {"what": "videos", **content}, growing="sequences" if "sequences" in content else None)
     for sequence in sequences:
         table = out / f"{sequence.name}.csv"
         if not table.is_file():  # named last
             with (
                 new_file(table) as part,
                 ResultWriter(part, format="csv") as rows,
-                VideoWriter(out / f"{sequence.name}.mp4", fps=sequence.fps) as video,
+                new_video(out / f"{sequence.name}.mp4", sequence.fps) as video,
             ):
                 for number, frame in enumerate(sequence.frames):
                     video.write(frame.image)

@@ -46,11 +46,15 @@ class WorldSettings:
             "height": (32, 8192),
             "most_objects": (1, 200),
             "smallest": (0.01, 2),
-            "largest": (self.smallest, 2),
+            "largest": (0.01, 2),
         }
         limits |= dict.fromkeys(("motion", "camera", "growth", "turning", "bending", "light"), (0.0, 10.0))
         limits |= dict.fromkeys(("shutter", "look_alikes", "occluders", "exits", "noise", "compression"), (0.0, 1.0))
         check_limits(self, limits)
+        if self.smallest > self.largest:
+            raise SettingsError(
+                f"smallest is {self.smallest:g} and largest {self.largest:g}; expected a largest that is not below it."
+            )
         longest = self.largest * math.exp(GROWTH * self.growth + ZOOM * FASTEST_CAMERA * self.camera)
         if longest > _LONGEST:
             raise SettingsError(

@@ -49,12 +49,15 @@ class PackedGrounds(NamedTuple):
 class PackedLayers(NamedTuple):
     """The L objects on all canvases: first the one furthest back of each canvas, then the second of each, ..."""
 
-    area: Areas  # L, of the table that they make
-    pixels: Sequence[int]  # in the first of each canvas, in the second of each, ...
+    sharp: Areas  # L, of the table that they make before they are smeared
+    sharp_pixels: int
     source: Areas  # L, of the pictures
     maps: Tensor  # (L, 9) float32
     waves: Tensor  # (L, 3) float32, see `bent`
     smear: Taps
+    seen: Areas  # L, the parts of those that lie on their canvas
+    pixels: Sequence[int]  # in these parts: of the first of each canvas, of the second of each, ...
+    inset: Tensor  # (L, 2) int64, x and y of these parts in what they are parts of
     canvas: Tensor  # (L,) int64, number of the canvas
     left: Tensor  # (L,) int64, on the canvas
     top: Tensor  # (L,) int64
@@ -141,23 +144,26 @@ def _packed_layers(shots: Sequence[Shot], pictures: _Pictures) -> PackedLayers:
         seen += [(order, canvas, layer, part) for order, (layer, part) in enumerate(found)]
     seen.sort(key=lambda entry: entry[0])
     parts = [part for *_, part in seen]
-    boxes = [(part.width, part.height) for part in parts]
+    boxes = [(part.sharp.width, part.sharp.height) for part in parts]
     smears = [(n, kernel) for n, (_, _, layer, _) in enumerate(seen) if (kernel := smear_kernel(layer.smear)) is not None]
-    maps = [np.array([[1, 0, -p.left], [0, 1, -p.top], [0, 0, 1]]) @ p.matrix for p in parts]
+    maps = [np.array([[1, 0, -p.sharp.left], [0, 1, -p.sharp.top], [0, 0, 1]]) @ p.matrix for p in parts]
     waves = [(*layer.bend.in_pixels(part.picture), layer.bend.phase) for _, _, layer, part in seen]
     pixels = [0] * (seen[-1][0] + 1 if seen else 0)
     for order, _, _, part in seen:
-        pixels[order] += part.width * part.height
+        pixels[order] += part.seen.width * part.seen.height
     return PackedLayers(
-        area=areas(boxes),
-        pixels=tuple(pixels),
+        sharp=areas(boxes),
+        sharp_pixels=sum(width * height for width, height in boxes),
         source=_sources([pictures.add(part.picture) for part in parts]),
         maps=back_maps(maps),
         waves=torch.tensor(waves, dtype=torch.float32).reshape(-1, 3),
         smear=taps(smears, boxes),
+        seen=areas([(part.seen.width, part.seen.height) for part in parts]),
+        pixels=tuple(pixels),
+        inset=torch.tensor([part.sharp.offset(part.seen) for part in parts], dtype=torch.int64).reshape(-1, 2),
         canvas=torch.tensor([canvas for _, canvas, _, _ in seen], dtype=torch.int64),
-        left=torch.tensor([part.left for part in parts], dtype=torch.int64),
-        top=torch.tensor([part.top for part in parts], dtype=torch.int64),
+        left=torch.tensor([part.seen.left for part in parts], dtype=torch.int64),
+        top=torch.tensor([part.seen.top for part in parts], dtype=torch.int64),
     )
 
 
@@ -198,12 +204,15 @@ def paint_windows(packed: PackedWindows) -> tuple[Tensor, Tensor]:
 def _lay_layers(table: Tensor, canvas: Areas, packed: PackedWindows) -> None:
     """Draws the objects over the grounds, in place; in one step those of all canvases that come next."""
     layers = packed.layers
-    at = pixels_of(layers.area, sum(layers.pixels))
+    at = pixels_of(layers.sharp, layers.sharp_pixels)
     place = bent(*looked_up(layers.maps, at), layers.waves, at.area)
     nothing = torch.zeros(len(layers.maps), 4, device=table.device)
     drawn = sampled(packed.pictures, layers.source, at, place, nothing)
-    rows, values, _ = correlated(drawn, layers.area, layers.smear, edge=True)
+    rows, values, _ = correlated(drawn, layers.sharp, layers.smear, edge=True)
     drawn[rows] = values.round_()
+    at = pixels_of(layers.seen, sum(layers.pixels))
+    x, y = at.x + layers.inset[at.area, 0], at.y + layers.inset[at.area, 1]
+    drawn = drawn[layers.sharp.first[at.area] + y * layers.sharp.width[at.area] + x]
     number = layers.canvas[at.area]
     rows = canvas.first[number] + (at.y + layers.top[at.area]) * canvas.width[number] + at.x + layers.left[at.area]
     begin = 0
