@@ -54,6 +54,7 @@ def benchmark(*protocols: str, name: str = "otb-small") -> Benchmark:
         length=3,
         protocols=protocols or ("ope", "tre", "sre"),
         preset="otb-matlab",
+        first_pixel=1,
         read=lambda root, names: [],
     )
 

@@ -13,7 +13,7 @@ from result_files import benchmark, results, run, sequence, walk
 
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.evaluation.report import Report
-from siamtrack.evaluation.report_groups import Group
+from siamtrack.evaluation.result_groups import Group
 from siamtrack.evaluation.scoring import score
 
 FRAMES = 20

@@ -16,7 +16,9 @@ FRAMES = 6
 ONE = np.array([1, 1, 0, 0])
 
 
-def benchmark(name: str = "otb100", *, protocols: tuple[str, ...] = ("ope",), preset: str = "otb-matlab") -> Benchmark:
+def benchmark(
+    name: str = "otb100", *, protocols: tuple[str, ...] = ("ope",), preset: str = "otb-matlab", first_pixel: int = 1
+) -> Benchmark:
     return Benchmark(
         name=name,
         title=name.upper(),
@@ -24,6 +26,7 @@ def benchmark(name: str = "otb100", *, protocols: tuple[str, ...] = ("ope",), pr
         length=2,
         protocols=protocols,
         preset=preset,
+        first_pixel=first_pixel,
         read=lambda root, names: [],
     )
 

@@ -15,7 +15,7 @@ from siamtrack.errors import DataError, SettingsError
 from siamtrack.library import _benchmarks, benchmark_names, open_benchmark
 from siamtrack.metrics import long_term, ope_presets, vot_presets
 
-PROTOCOLS = {"ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term", "got10k", "masks"}
+PROTOCOLS = {"ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term", "got10k"}
 FAMILIES = {"supervised": vot_presets.PRESETS, "long-term": long_term.PRESETS}
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 from command_line import INPUT, OUTPUT, refused, run
-from result_files import FRAMES, walk, write_boxes, write_lines
+from result_files import FRAMES, benchmark, walk, write_boxes, write_lines
+from result_files import run as one_run
+
+from siamtrack.evaluation.store import ResultStore
 
 NAMES = ("ball", "car")
 
@@ -85,11 +88,36 @@ def test_pixels_counted_from_another_first_one_are_told_and_put_right(folder: Pa
     assert run(*options, "--first-pixel", "1", folder=folder).err == ""
 
 
+def test_the_best_of_each_sequence_is_marked_among_trackers(folder: Path) -> None:
+    for i, name in enumerate(NAMES):
+        write_boxes(folder / "results" / "middle" / f"{name}.txt", walk(start=13 + 2 * i), first_pixel=0)
+    options = ("compare", "results", "--benchmark", "plain", "--root", "clips", "--format", "markdown")
+    text = run(*options, "--by", "sequence", "--measure", "center_error", folder=folder).out
+    assert "| ball | **1.0** | <u>3.0</u> | *8.0* |" in text
+    assert "| car | **1.0** | <u>5.0</u> | *8.0* |" in text
+
+
+def test_scores_of_two_protocols_are_never_in_one_table(folder: Path) -> None:
+    for protocol in ("ope", "tre"):
+        store = ResultStore(folder / "ours", tracker=protocol, benchmark=benchmark("plain", first_pixel=0), protocol=protocol)
+        store.begin({})
+        for name in NAMES:
+            store.write(name, [one_run(walk())])
+    options = ("compare", "ours", "results", "--benchmark", "plain", "--root", "clips", "--format", "csv")
+    ended = run(*options, folder=folder)
+    assert [line.split(",")[0] for line in ended.out.splitlines()] == ["tracker", "ope", "near", "far"]
+    assert "Note: tre is left out: it has results under tre, not 'ope'." in ended.err
+    refused(
+        (*options, "--protocol", "tre"), INPUT, "no results on plain under 'tre' in 'results'; there are: ope", folder=folder
+    )
+
+
 def test_what_is_refused(folder: Path) -> None:
     options = ("compare", "results", "--benchmark", "plain", "--root", "clips")
     refused((*options, "--preset", "pysod"), INPUT, "no one-pass preset 'pysod'", "'pysot'", folder=folder)
     refused((*options, "--format", "html"), INPUT, "no table format 'html'", "csv", folder=folder)
     refused((*options, "--by", "sequence", "--published"), INPUT, "leave out --published or --by", folder=folder)
+    refused((*options, "--measure", "auc"), INPUT, "give --by attribute or --by sequence", folder=folder)
     refused((*options, "--out", "none/table.csv"), OUTPUT, "does not exist; make it first", folder=folder)
     refused((*options, "--preset", "vot-matlab"), INPUT, "no EAO, accuracy or robustness", folder=folder)
     refused(("compare", "none", *options[2:]), INPUT, "'none' folder does not exist", folder=folder)

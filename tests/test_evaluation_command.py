@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,13 @@ def _sequence(folder: Path, name: str, target: int) -> BenchmarkSequence:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+def described() -> dict[str, object]:
+    """What the benchmark is said to be otherwise than by `evaluation_runs.benchmark`."""
+    return {}
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: dict[str, object]) -> Command:
     """The command on a benchmark of two sequences, which is where a reader would find it."""
     sequences = [_sequence(tmp_path / "data", name, target) for target, name in enumerate(("One", "Two"))]
     hidden = _sequence(tmp_path / "data", "Hidden", 2)
@@ -41,7 +48,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
         if name != "otb-small":
             raise SettingsError(f"There is no benchmark '{name}'.")
         assert root == tmp_path / "data"
-        return benchmark(), [s for s in [*sequences, hidden] if (s.name in names if names else s is not hidden)]
+        return replace(benchmark(), **described), [
+            s for s in [*sequences, hidden] if (s.name in names if names else s is not hidden)
+        ]
 
     monkeypatch.setattr(library, "open_benchmark", opened)
     given = ("evaluate", "--benchmark", "otb-small", "--root", tmp_path / "data", "--workers", 1, *FAST)
@@ -103,10 +112,36 @@ def test_other_settings_are_not_mixed(command: Command) -> None:
     assert command("--set", "scale_step=1.05", "--fresh", "--sequences", "Two").out.startswith("Two: ")
 
 
-def test_an_archive_for_a_server(command: Command, tmp_path: Path) -> None:
+def test_an_archive_for_a_server(command: Command, described: dict[str, object], tmp_path: Path) -> None:
     ended = command("--sequences", "One", "--pack", "one.zip")
+    assert ended.code == INPUT
+    assert "No server takes results on Small under 'ope'" in ended.error
+    described.update(server="ope")
+    for arguments, code, part in (
+        (("--sequences", "One", "--pack", "one.zip"), INPUT, "scores all sequences; leave out --sequences"),
+        (("--pack", "nowhere/one.zip"), OUTPUT, "nowhere"),
+    ):
+        ended = command(*arguments)
+        assert (ended.code, part in ended.error) == (code, True), ended.err
+    assert not (tmp_path / "results").exists()
+    ended = command("--pack", "all.zip")
     assert ended.code == 0, ended.err
-    assert (tmp_path / "one.zip").read_bytes().startswith(b"PK")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.namelist() == ["One.txt", "Two.txt"]
+
+
+def test_the_last_line_gives_the_numbers_of_the_chosen_vot_tool(command: Command, described: dict[str, object]) -> None:
+    described.update(protocols=("supervised", "unsupervised"), preset="vot-matlab", first_pixel=0)
+    for protocol, key in (("supervised", "A"), ("unsupervised", "AO")):
+        told = []
+        for preset in ("vot-matlab", "vot-python"):
+            ended = command("--protocol", protocol, "--set", f"preset={preset}", "--name", preset, "--sequences", "One")
+            assert ended.code == 0, ended.err
+            told.append(ended.out.splitlines()[-1])
+            assert f"({protocol}, preset {preset}): " in told[-1]
+            assert f"{key} 0." in told[-1]
+    ended = command("--protocol", "supervised", "--set", "preset=vot-mattlab")
+    assert "Did you mean 'vot-matlab'?" in ended.error
 
 
 def test_bad_input(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +150,7 @@ def test_bad_input(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
         (("--protocol", "trre"), INPUT, "Did you mean 'tre'?"),
         (("--tracker", "siamcf"), MODEL, "Did you mean 'siamfc'?"),
         (("--set", "start_box=round"), INPUT, "Unknown start_box 'round'"),
+        (("--set", "preset=pysot"), INPUT, "'siamtrack compare --preset' gives"),
         (("--set", "scaless=1"), INPUT, "Unknown setting 'scaless'"),
         (("--name", "../x"), OUTPUT, "'../x' cannot be the name"),
     ):

@@ -16,6 +16,9 @@ from siamtrack.errors import DataError, InputError, OutputError
 from siamtrack.evaluation.layouts import decode, encode, layout_of
 from siamtrack.evaluation.store import ResultStore
 from siamtrack.evaluation.trajectory import Trajectory
+from siamtrack.library import _benchmarks
+
+KNOWN = _benchmarks()
 
 
 def run(*regions: object, first: int = 0) -> Trajectory:
@@ -25,7 +28,7 @@ def run(*regions: object, first: int = 0) -> Trajectory:
 
 
 def written(folder: Path, benchmark: str, protocol: str, runs: list[Trajectory]) -> dict[str, str]:
-    texts = encode(layout_of(benchmark, protocol), "Seq", runs)
+    texts = encode(layout_of(KNOWN[benchmark], protocol), "Seq", runs)
     for path, text in texts.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
@@ -56,17 +59,17 @@ def test_vot_has_codes_and_a_folder_for_each_experiment(tmp_path: Path) -> None:
     lines = texts["baseline/Seq/Seq_002.txt"].splitlines()
     assert lines[:9] == ["1", "1.5000,2.0000,3.0000,4.0000", "2", "0", "0", "0", "0", "1", "0"]
     assert lines[9] == "0.0000,0.0000,9.0000,0.0000,9.0000,9.0000,0.0000,9.0000"
-    again = decode(layout_of("vot2018", "supervised"), tmp_path, "Seq", [0, 0])
+    again = decode(layout_of(KNOWN["vot2018"], "supervised"), tmp_path, "Seq", [0, 0])
     assert [region.tolist() for region in again[1].regions][:8] == [region.tolist() for region in supervised.regions][:8]
     for protocol, folder in {"realtime": "realtime", "unsupervised": "unsupervised", "long-term": "longterm"}.items():
-        assert f"{folder}/Seq/Seq_001.txt" in encode(layout_of("vot2018", protocol), "Seq", [supervised])
+        assert f"{folder}/Seq/Seq_001.txt" in encode(layout_of(KNOWN["vot2018"], protocol), "Seq", [supervised])
 
 
 def test_confidence_of_vot_is_empty_where_there_is_none() -> None:
     scores = Trajectory(
         regions=[np.array([1.0]), np.array([1.0, 2, 3, 4])], scores=np.array([np.nan, 0.5]), seconds=np.full(2, np.nan)
     )
-    texts = encode(layout_of("votlt2018", "long-term"), "Seq", [scores])
+    texts = encode(layout_of(KNOWN["votlt2018"], "long-term"), "Seq", [scores])
     assert texts["longterm/Seq/Seq_001_confidence.value"] == "\n0.5\n"
     assert texts["longterm/Seq/Seq_001_time.value"] == "\n\n"
 
@@ -75,7 +78,7 @@ def test_got10k_has_the_times_of_all_runs_side_by_side(tmp_path: Path) -> None:
     texts = written(tmp_path, "got10k-val", "got10k", [BOXES, replace(BOXES, seconds=BOXES.seconds * 2)])
     assert texts["Seq/Seq_001.txt"].splitlines()[:2] == ["1.000,1.000,10.000,5.000", "2.250,-1.000,10.000,5.500"]
     assert texts["Seq/Seq_time.txt"].splitlines()[1] == "0.01000000,0.02000000"
-    again = decode(layout_of("got10k-val", "got10k"), tmp_path, "Seq", [0, 0])
+    again = decode(layout_of(KNOWN["got10k-val"], "got10k"), tmp_path, "Seq", [0, 0])
     assert [run.seconds.tolist() for run in again] == [[0, 0.01, 0.02], [0, 0.02, 0.04]]
 
 
@@ -84,7 +87,7 @@ def test_several_runs_of_one_benchmark_are_a_file_each(tmp_path: Path) -> None:
     texts = written(tmp_path, "otb100", "tre", runs)
     assert len(texts["Seq/Seq_001.txt"].splitlines()) == 45
     assert len(texts["Seq/Seq_020.txt"].splitlines()) == 20
-    again = decode(layout_of("otb100", "tre"), tmp_path, "Seq", [one.first for one in runs])
+    again = decode(layout_of(KNOWN["otb100"], "tre"), tmp_path, "Seq", [one.first for one in runs])
     assert [one.first for one in again] == [one.first for one in runs]
     assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(runs, again, strict=True))
 
@@ -102,7 +105,8 @@ def test_what_is_read_is_what_was_written(
     before = Trajectory(regions=list(values[:, :4]), scores=values[:, 4], seconds=values[:, 5])
     folder = tmp_path_factory.mktemp("written")
     written(folder, *where.split(), [before])
-    (after,) = decode(layout_of(*where.split()), folder, "Seq", [0])
+    benchmark, protocol = where.split()
+    (after,) = decode(layout_of(KNOWN[benchmark], protocol), folder, "Seq", [0])
     assert after.boxes == pytest.approx(before.boxes, abs=6e-4)
     assert after.scores == pytest.approx(before.scores, rel=1e-5)
     assert after.seconds == pytest.approx(before.seconds, abs=1e-6)
@@ -110,7 +114,7 @@ def test_what_is_read_is_what_was_written(
 
 class TestRefused:
     def test_files_that_were_changed(self, tmp_path: Path) -> None:
-        layout = layout_of("otb100", "ope")
+        layout = layout_of(KNOWN["otb100"], "ope")
         written(tmp_path, "otb100", "ope", [BOXES])
         (tmp_path / "Seq_confidence.value").write_text("1\n", encoding="utf-8")
         with pytest.raises(DataError, match="has 1 lines, the boxes beside it 3"):
@@ -124,15 +128,15 @@ class TestRefused:
 
     def test_runs_that_a_layout_cannot_hold(self) -> None:
         with pytest.raises(DataError, match="2 runs"):
-            encode(layout_of("otb100", "ope"), "Seq", [BOXES, BOXES])
+            encode(layout_of(KNOWN["otb100"], "ope"), "Seq", [BOXES, BOXES])
         with pytest.raises(DataError, match="codes"):
-            encode(layout_of("otb100", "ope"), "Seq", [run([1], [1, 2, 3, 4])])
+            encode(layout_of(KNOWN["otb100"], "ope"), "Seq", [run([1], [1, 2, 3, 4])])
 
 
 class TestStore:
     @staticmethod
-    def store(root: Path, protocol: str = "ope", benchmark: str = "otb-small") -> ResultStore:
-        return ResultStore(root, tracker="siamfc", benchmark=benchmark, protocol=protocol)
+    def store(root: Path, protocol: str = "ope", benchmark: str = "otb100") -> ResultStore:
+        return ResultStore(root, tracker="siamfc", benchmark=KNOWN[benchmark], protocol=protocol)
 
     ORIGIN = {"weights": {"weights.safetensors": "ab"}, "settings": {"scales": 3}, "machine": {"processors": 2}, "begun": "x"}  # noqa: RUF012
 
@@ -146,6 +150,14 @@ class TestStore:
         assert store.finished() == set()
         with pytest.raises(DataError, match="no results for 1 of 1 sequences: Seq"):
             store.read(["Seq"])
+
+    def test_a_record_that_was_being_written_when_all_was_killed_is_none(self, tmp_path: Path) -> None:
+        store = self.store(tmp_path)
+        store.begin(self.ORIGIN)
+        store.write("Seq", [BOXES])
+        (store.folder / "records" / ".Two.json").write_text("", encoding="utf-8")
+        assert store.finished() == {"Seq"}
+        assert set(store.read().runs) == {"Seq"}
 
     def test_the_record_is_written_last(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         order: list[str] = []
@@ -181,7 +193,7 @@ class TestStore:
         assert (store.folder / "thesis.txt").read_text(encoding="utf-8") == "mine"
         for name in ("", "../x", ".hidden", "a/b"):
             with pytest.raises(OutputError, match="cannot be the name"):
-                ResultStore(tmp_path, tracker=name, benchmark="otb100", protocol="ope")
+                ResultStore(tmp_path, tracker=name, benchmark=KNOWN["otb100"], protocol="ope")
 
     def test_damage_is_told(self, tmp_path: Path) -> None:
         store = self.store(tmp_path)

@@ -18,10 +18,12 @@ from siamtrack.errors import BoxError, DataError, SettingsError
 from siamtrack.evaluation.protocols import check_protocol, is_same, settings_for
 from siamtrack.evaluation.protocols_following import ProtocolSettings, start_box
 from siamtrack.evaluation.protocols_otb import SHIFTS, SHORTEST, sre_box, tre_starts
+from siamtrack.library import _benchmarks
 from siamtrack.metrics.vot import SupervisedSequence
 from siamtrack.metrics.vot_eao import check_supervised
 from siamtrack.metrics.vot_presets import PRESETS
 
+KNOWN = _benchmarks()
 SLANTED = np.array([30, 10, 40, 20, 30, 30, 20, 20], float)  # a square on its corner, area 200, around 20,10,20,20
 
 
@@ -209,9 +211,9 @@ class TestSupervised:
         assert len(done(Scripted(wobble=0.01), of, "supervised", repetitions=2)) == 2
 
     def test_challenges_until_2015_have_their_own_overlap(self) -> None:
-        assert settings_for("vot2014", ProtocolSettings()).preset == "vot-matlab-2015"
-        assert settings_for("vot2018", ProtocolSettings()).preset == "vot-matlab"
-        assert settings_for("vot2014", ProtocolSettings(preset="pysot")).preset == "pysot"
+        assert settings_for(KNOWN["vot2014"], ProtocolSettings()).preset == "vot-matlab-2015"
+        assert settings_for(KNOWN["vot2018"], ProtocolSettings()).preset == "vot-matlab"
+        assert settings_for(KNOWN["vot2014"], ProtocolSettings(preset="pysot")).preset == "pysot"
 
 
 class TestRealTime:
@@ -269,8 +271,6 @@ class TestOthers:
         assert check_protocol("tre", benchmark(), ProtocolSettings()) == "tre"
         with pytest.raises(SettingsError, match="not run under the protocol 'supervised'"):
             check_protocol("supervised", benchmark(), ProtocolSettings())
-        with pytest.raises(SettingsError, match="boxes only"):
-            check_protocol("masks", benchmark("masks"), ProtocolSettings())
         with pytest.raises(SettingsError, match="leave out the setting repetitions"):
             check_protocol("ope", benchmark(), ProtocolSettings(repetitions=2))
 

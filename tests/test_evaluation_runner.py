@@ -10,14 +10,15 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_runs import Breaking, Killing, Scripted, Slow, sequence
+from evaluation_runs import Breaking, Killing, Scripted, Slow, benchmark, sequence
 
 from siamtrack.datasets.benchmark import BenchmarkSequence
-from siamtrack.errors import MissingExtraError, OutputError
+from siamtrack.errors import MissingExtraError, OutputError, SettingsError
 from siamtrack.evaluation.protocols_following import ProtocolSettings
 from siamtrack.evaluation.runner import Where, evaluate
 from siamtrack.evaluation.runner_workers import Outcome
@@ -32,7 +33,7 @@ def sequences(folder: Path) -> list[BenchmarkSequence]:
 
 
 def begun(root: Path, protocol: str = "ope") -> ResultStore:
-    store = ResultStore(root, tracker="scripted", benchmark="otb-small", protocol=protocol)
+    store = ResultStore(root, tracker="scripted", benchmark=benchmark(), protocol=protocol)
     store.begin({"settings": {}})
     return store
 
@@ -159,6 +160,16 @@ def test_a_cluster_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"siamtrack\[ray\]"):
         ran(begun(tmp_path / "results"), sequences(tmp_path), Scripted, ray="auto")
+
+
+def test_a_cluster_whose_machines_are_too_small_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself would wait for ever."""
+    nodes = [{"Alive": True, "Resources": {"CPU": 4.0}}] * 2 + [{"Alive": False, "Resources": {"CPU": 64.0}}]
+    nothing = lambda *_, **__: lambda worker: worker  # noqa: E731
+    ray = SimpleNamespace(init=nothing, remote=nothing, nodes=lambda: nodes, shutdown=nothing)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(SettingsError, match="the 8 processors of a worker; give fewer --threads"):
+        ran(begun(tmp_path / "results"), sequences(tmp_path), Scripted, ray="auto", threads=8)
 
 
 def test_on_ray_results_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

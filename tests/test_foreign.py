@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ from result_files import FRAMES, ONE, benchmark, run, sequence, walk, write_boxe
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.errors import DataError
 from siamtrack.evaluation.foreign import FoundResults, read_results
+from siamtrack.evaluation.foreign_bin import regions_from_bytes
 from siamtrack.evaluation.foreign_folders import match_names
 from siamtrack.evaluation.foreign_names import looks_like
 from siamtrack.evaluation.store import ResultStore
 
 OTB = benchmark()
-VOT = benchmark("vot2018", protocols=("supervised", "unsupervised", "realtime"), preset="vot-matlab")
-LONG = benchmark("votlt2018", protocols=("long-term",), preset="pysot")
+VOT = benchmark("vot2018", protocols=("supervised", "unsupervised", "realtime"), preset="vot-matlab", first_pixel=0)
+LONG = benchmark("votlt2018", protocols=("long-term",), preset="pysot", first_pixel=0)
 GOT = benchmark("got10k-val", protocols=("got10k",), preset="got10k")
 NAMES = ("Jogging-1", "CarScale")
 
@@ -131,6 +133,56 @@ def test_vot_files_hold_codes_boxes_and_polygons(tmp_path: Path) -> None:
     assert [region.tolist() for region in one.regions[:5]] == [[1], [10, 20, 30, 40], [2], [0], [1, 2, 3, 4, 5, 6, 7, 8]]
     assert one.seconds[1] == 0.5
     assert np.isnan(one.seconds[0])
+
+
+def binary(*frames: bytes, version: int = 1) -> bytes:
+    """As the VOT toolkit writes it."""
+    return struct.pack("<hI", version, len(frames)) + b"".join(frames)
+
+
+CODES = [struct.pack("<BI", 0, code) for code in range(3)]
+BOX = struct.pack("<B4f", 1, 10.5, 20, 30, 40)
+TRIANGLE = struct.pack("<BH6f", 2, 3, 1, 2, 3, 4, 5, 6)
+
+
+def test_binary_files_of_the_vot_toolkit(tmp_path: Path) -> None:
+    folder = tmp_path / "T" / "baseline" / "ants1"
+    folder.mkdir(parents=True)
+    (folder / "ants1_001.bin").write_bytes(binary(CODES[1], BOX, CODES[2], CODES[0], TRIANGLE, BOX))
+    write_lines(folder / "ants1_001_time.value", ["", "0.5", "0.5", "0", "0", "0.5"])
+    write_lines(folder / "ants1_002.txt", ["1", *["1,2,3,4"] * 5])
+    first, second = read_one(tmp_path / "T", VOT, ("ants1",)).results.runs["ants1"]
+    expected = [[1], [10.5, 20, 30, 40], [2], [0], [1, 2, 3, 4, 5, 6], [10.5, 20, 30, 40]]
+    assert [region.tolist() for region in first.regions] == expected
+    assert first.seconds[1] == 0.5
+    assert second.regions[1].tolist() == [1, 2, 3, 4]
+    write_lines(folder / "ants1_001.txt", ["1", *["5,6,7,8"] * 5])  # the toolkit takes the text, too
+    first, second = read_one(tmp_path / "T", VOT, ("ants1",)).results.runs["ants1"]
+    assert first.regions[1].tolist() == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is no trajectory of the VOT toolkit: 0 bytes"),
+        (binary(BOX, version=2), "do not begin with version 1"),
+        (binary(CODES[1], BOX)[:-1], "is cut off in frame 2 of 2"),
+        (binary(CODES[1], BOX[:1]), "is cut off in frame 2 of 2"),
+        (binary(CODES[1], b""), "is cut off in frame 2 of 2"),
+        (binary(CODES[1]) + b"x", "goes on for 1 bytes after its 1 frames"),
+        (binary(struct.pack("<BI", 0, 9)), "frame 1: found the code 9, expected"),
+        (
+            binary(BOX, struct.pack("<BhhHHHH", 3, 0, 0, 1, 1, 1, 1)),
+            "frame 2: found a mask, expected a code, a box or a polygon",
+        ),
+        (binary(struct.pack("<Bff", 4, 1, 2)), "frame 1: found a point"),
+        (binary(b"\x09"), "found a region of the unknown kind 9"),
+        (binary(struct.pack("<BH4f", 2, 2, 1, 2, 3, 4)), "found a polygon of 2 corners"),
+    ],
+)
+def test_binary_files_that_cannot_be_read(data: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        regions_from_bytes(data, "a.bin")
 
 
 @pytest.mark.parametrize(
@@ -313,11 +365,11 @@ def test_two_results_of_one_tracker_are_not_mixed(tmp_path: Path) -> None:
 
 
 def test_our_own_results_are_read_with_the_way_they_were_run(tmp_path: Path) -> None:
-    store = ResultStore(tmp_path, tracker="siamfc", benchmark="otb100", protocol="tre")
+    store = ResultStore(tmp_path, tracker="siamfc", benchmark=OTB, protocol="tre")
     store.begin({"seed": 1})
     for name in NAMES:
         store.write(name, [run(walk(), scores=np.arange(6)), run(walk()[2:], first=2)])
-    other = ResultStore(tmp_path, tracker="siamfc", benchmark="uav123", protocol="ope")
+    other = ResultStore(tmp_path, tracker="siamfc", benchmark=benchmark("uav123"), protocol="ope")
     other.begin({"seed": 1})
     known = dataclasses.replace(OTB, protocols=("ope", "tre"))
     found = read_one(tmp_path, known)

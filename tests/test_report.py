@@ -110,6 +110,14 @@ def test_attributes_have_a_table_a_radar_and_a_plot_each() -> None:
     assert titles[-3:] == ["Success: <blur> (1)", "Success: dark (1)", "Success: fast (2)"]
 
 
+def test_a_preset_that_vot_has_too_compares_boxes_of_one_pass_as_they_are() -> None:
+    """PySOT scores both; the pixels of an image, whose size is not known without pictures, are counted on VOT only."""
+    members = [replace(one, size=None) for one in sequences()]
+    root = Page(build_report(report_of(group_of(members, preset="pysot")))).root
+    shown = json.loads(root.all("script")[0].text)["sequences"]["ball"]["lines"][-1]
+    assert shown[1] == round(100 * (20 - SHIFTS["far"]) / (20 + SHIFTS["far"]))
+
+
 def test_strips_are_limited_to_the_worst_sequences(tmp_path: Path) -> None:
     group = group_of(sequences(tmp_path))
     for strips, expected in ((0, set()), (1, {"car"}), (9, {"ball", "car"})):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from command_line import INPUT, OUTPUT, refused, run
 from report_pages import Page, column
-from result_files import FRAMES, walk, write_boxes
+from result_files import FRAMES, benchmark, walk, write_boxes
 from result_files import run as one_run
 
 from siamtrack.evaluation.store import ResultStore
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
         write_boxes(tmp_path / "results" / "near" / f"{name}.txt", walk(start=11), first_pixel=0)
         write_boxes(tmp_path / "results" / "far" / f"{name}.txt", walk(start=18), first_pixel=0)
     for protocol, runs in (("ope", [one_run(walk(start=12))]), ("tre", [one_run(walk()), one_run(walk()[2:], first=2)])):
-        store = ResultStore(tmp_path / "ours", tracker="mine", benchmark="plain", protocol=protocol)
+        store = ResultStore(tmp_path / "ours", tracker="mine", benchmark=benchmark("plain", first_pixel=0), protocol=protocol)
         store.begin({"settings": {"scales": 7}, "versions": {"siamtrack": "9.9.9"}})
         for name in NAMES:
             store.write(name, [replace(run, seconds=np.full(len(run), 0.02)) for run in runs])

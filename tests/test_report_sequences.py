@@ -16,6 +16,7 @@ from result_files import run, sequence, walk
 from siamtrack.box import iou
 from siamtrack.evaluation import report_sequences
 from siamtrack.evaluation.report_sequences import lines_of, overlaps_over_time, spark_path, strip_of, worst_moments
+from siamtrack.metrics.vot_presets import PRESETS
 
 LENGTH = 60
 
@@ -26,14 +27,14 @@ def test_overlaps_of_boxes_are_those_of_the_frames() -> None:
     truth[4, 2:] = 0  # as files of OTB have it where the target is out of view
     boxes = walk(8, start=15)
     boxes[5] = np.nan
-    values = overlaps_over_time(run(boxes), sequence("a", truth), "otb-matlab")
+    values = overlaps_over_time(run(boxes), sequence("a", truth), None)
     assert np.isnan(values[[3, 4]]).all()
     assert values[5] == 0
     assert values[[0, 1, 2, 6, 7]] == pytest.approx(iou(boxes, truth)[[0, 1, 2, 6, 7]])
 
 
 def test_a_run_that_starts_later_has_no_overlaps_before() -> None:
-    values = overlaps_over_time(run(walk(8)[3:], first=3), sequence("a", walk(8)), "otb-matlab")
+    values = overlaps_over_time(run(walk(8)[3:], first=3), sequence("a", walk(8)), None)
     assert np.isnan(values[:3]).all()
     assert (values[3:] == 1).all()
 
@@ -41,14 +42,14 @@ def test_a_run_that_starts_later_has_no_overlaps_before() -> None:
 def test_restarts_are_gaps_and_failures_zero() -> None:
     codes = [np.array([code]) for code in (2.0, 0.0, 1.0)]
     regions = [np.array([1.0]), walk(8)[1], *codes, *walk(8)[5:7], np.full(4, np.nan)]
-    values = overlaps_over_time(run(regions), sequence("a", walk(8)), "vot-python")
+    values = overlaps_over_time(run(regions), sequence("a", walk(8)), PRESETS["vot-python"])
     assert np.isnan(values[[0, 3, 4]]).all()
     assert values[[1, 2, 5, 6, 7]] == pytest.approx([1, 0, 1, 1, 0])
 
 
 def test_polygons_are_compared_as_the_tool_does() -> None:
     corners = [np.array([x, y, x + w, y, x + w, y + h, x, y + h]) for x, y, w, h in walk(4)]
-    values = overlaps_over_time(run(walk(4, start=20)), sequence("a", corners), "pysot")
+    values = overlaps_over_time(run(walk(4, start=20)), sequence("a", corners), PRESETS["pysot"])
     assert values == pytest.approx(1 / 3, abs=0.03)
 
 
@@ -110,7 +111,7 @@ def test_a_picture_shows_what_is_around_the_regions(tmp_path: Path, width: int, 
     boxes = truth + np.array([40, 0, 0, 0])
     boxes[3, 0] = 5000  # far outside the picture
     one = sequence("a", truth, frames=paths)
-    overlaps = overlaps_over_time(run(boxes), one, "otb-matlab")
+    overlaps = overlaps_over_time(run(boxes), one, None)
     (moment,) = strip_of(one, {"t": run(boxes)}, {"t": overlaps}, count=1)
     x, y, w, h = moment["view"]
     assert 0 <= x <= 90

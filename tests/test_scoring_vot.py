@@ -62,7 +62,7 @@ def test_numbers_are_those_of_the_metrics(preset: str) -> None:
 
 
 def test_trap_6_eao_is_looked_up_by_length_from_1_and_fragments_reach_to_the_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("siamtrack.evaluation.scoring_vot.eao_interval", lambda year: (2, 20))
+    monkeypatch.setattr("siamtrack.evaluation.scoring_vot.eao_interval", lambda challenge: (2, 20))
     matlab, python = (scored(supervised(12), preset=name, benchmark="vot2018").overall for name in ("vot-matlab", "vot-python"))
     assert matlab.curves["EAO"].x[0] == 1
     assert python.curves["EAO"].x[0] == 0
@@ -144,8 +144,8 @@ def test_runs_that_were_not_restarted_are_refused() -> None:
 @pytest.mark.parametrize(
     ("benchmark", "reason"),
     [
-        ("vot2013", "no EAO interval for VOT2013"),
-        ("mini", "'mini' is no challenge"),
+        ("vot2013", "no EAO interval for 'vot2013'"),
+        ("mini", "no EAO interval for 'mini'"),
         ("vot2018", "no value in the interval 100 to 356; expected all sequences"),
     ],
 )

@@ -7,10 +7,10 @@ import io
 import math
 
 import pytest
-from result_files import results, run, sequence, walk
+from result_files import benchmark, results, run, sequence, walk
 
 from siamtrack.errors import SettingsError
-from siamtrack.evaluation.published import PublishedScores, published_scores
+from siamtrack.evaluation.published import PublishedScores, published_scores, reference_rows
 from siamtrack.evaluation.scoring import score
 from siamtrack.evaluation.scoring_measures import MEASURES
 from siamtrack.evaluation.scoring_parts import Part, Scores
@@ -61,6 +61,31 @@ def test_numbers_that_print_alike_share_a_place() -> None:
     assert [table(0.501, 0.499, 0.4, 0.3, 0.2).place(i, 0) for i in range(5)] == [0, 0, 1, 2, None]
     assert [table(1, 2, NAN, lower=True).place(i, 0) for i in range(3)] == [0, 1, None]
     assert table(0.5).place(0, 0) is None  # the only one is not the best of anything
+
+
+def test_the_best_of_a_row_is_looked_for_where_columns_are_trackers() -> None:
+    by_sequence = parts_table(FOUR, "sequence")
+    assert [by_sequence.place(0, i) for i in range(4)] == [None, 1, 0, 2]
+    assert [by_sequence.place(1, i) for i in range(4)] == [None] * 4  # all are 0: none is the best
+    by_error = parts_table(FOUR, "sequence", "center_error")
+    assert [by_error.place(0, i) for i in range(4)] == [None, 0, 2, 1]
+    assert r"| a | 0.100 | <u>0.600</u> | **0.700** | *0.500* |" in WRITERS["markdown"](by_sequence)
+
+
+def test_names_of_trackers_break_no_table() -> None:
+    named = parts_table([scores(name, 0.5, 1) for name in ("a|b", "c_d", "<e>")], "sequence")
+    assert r"| sequence | a\|b | c\_d | \<e> |" in WRITERS["markdown"](named)
+    latex = WRITERS["latex"](ranking_table([scores(r"\x^2~{%}", 0.5, 1)]))
+    assert r"\textbackslash{}x\textasciicircum{}2\textasciitilde{}\{\%\} & " in latex
+
+
+def test_published_scores_stand_beside_no_part_and_no_other_protocol() -> None:
+    otb = benchmark(protocols=("ope", "tre"))
+    assert reference_rows(otb, protocol="ope", sequences=otb.length) == published_scores("otb100") != []
+    with pytest.raises(SettingsError, match="all 2 sequences, and these are of 1; leave out --published"):
+        reference_rows(otb, protocol="ope", sequences=1)
+    with pytest.raises(SettingsError, match="those of 'ope', which cannot be compared with those of 'tre'"):
+        reference_rows(otb, protocol="tre", sequences=2)
 
 
 def test_markdown_marks_the_best_three_and_prints_the_preset() -> None:

@@ -140,13 +140,10 @@ def _edges(polygons: Sequence[ArrayLike]) -> tuple[_Floats, NDArray[np.bool_]]:
     return edges, np.array([bool(np.isfinite(points).all()) for points in arrays], bool)
 
 
-def _common_length(a: _Spans, b: _Spans) -> NDArray[Any]:
-    """Length that two sets of spans (start, end) share; the spans of one set do not overlap each other."""
-    return np.asarray(sum(np.maximum(np.minimum(a1, b1) - np.maximum(a0, b0), 0) for a0, a1 in a for b0, b1 in b))
-
-
-def _total_length(spans: _Spans) -> NDArray[Any]:
-    return np.asarray(np.sum([np.maximum(end - start, 0) for start, end in spans], 0))
+def _lengths(a: _Spans, b: _Spans) -> list[NDArray[Any]]:
+    """The length that two sets of spans share, and that of each; the spans of one set do not overlap each other."""
+    common = sum(np.maximum(np.minimum(a1, b1) - np.maximum(a0, b0), 0) for a0, a1 in a for b0, b1 in b)
+    return [np.asarray(common), *(np.asarray(sum(np.maximum(end - start, 0) for start, end in spans)) for spans in (a, b))]
 
 
 def _ratio(common: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> _Floats:
@@ -166,8 +163,7 @@ def _exact(a: _Floats, b: _Floats, bounds: tuple[float, float] | None) -> _Float
         heights = _heights(np.concatenate([a[block], b[block]], 1), bounds)
         middle, step = (heights[:, 1:] + heights[:, :-1]) / 2, np.diff(heights)
         spans = [_crossed(edges[block], middle, bounds) for edges in (a, b)]
-        lengths = (_common_length(*spans), _total_length(spans[0]), _total_length(spans[1]))
-        overlaps[block] = _ratio(*(np.asarray((length * step).sum(1)) for length in lengths))
+        overlaps[block] = _ratio(*(np.asarray((length * step).sum(1)) for length in _lengths(*spans)))
     return overlaps
 
 
@@ -203,14 +199,11 @@ def _counted(a: _Floats, b: _Floats, rule: OverlapRule, bounds: tuple[float, flo
     """Overlap in pixels."""
     a, b = (edges.astype(np.float32).astype(np.float64) for edges in (a, b))  # all three store corners as float32
     origin, size, overlaps = _window(a, b, rule, bounds)
+    a, b = (_placed(edges, origin, rule) for edges in (a, b))
     for frame, level in _blocks(np.where(np.isnan(overlaps), size[:, 1], 0)):
-        spans = []
-        for edges in (a, b):
-            nodes, count = _nodes(edges[frame], origin[frame], level, rule)
-            spans.append(_painted(nodes, count, size[frame, 0], rule))
-        lengths = (_common_length(*spans), _total_length(spans[0]), _total_length(spans[1]))
+        spans = [_painted(*_nodes(edges[..., frame], level, rule), size[frame, 0], rule) for edges in (a, b)]
         first = np.flatnonzero(np.diff(frame, prepend=-1))
-        overlaps[frame[first]] = _ratio(*(np.add.reduceat(length, first) for length in lengths))
+        overlaps[frame[first]] = _ratio(*(np.add.reduceat(length, first) for length in _lengths(*spans)))
     return overlaps
 
 
@@ -249,21 +242,22 @@ def _blocks(heights: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], _Fl
         start = stop
 
 
-def _nodes(edges: _Floats, origin: _Floats, level: _Floats, rule: OverlapRule) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Columns at which a row meets the edges: (R, V) sorted, those of edges it does not meet last; (R,) how many do.
-
-    Args:
-        edges: (R, V, 4) of each row's polygon.
-        origin: (R, 2) of its window.
-        level: (R,) the row within the window.
-        rule: which corners are rounded, and how.
-    """
+def _placed(edges: _Floats, origin: _Floats, rule: OverlapRule) -> NDArray[Any]:
+    """(N, V, 4) edges as (4, V, N), counted from the (N, 2) origins, with corners rounded as the rule has it."""
     shift = np.tile(origin, 2)[:, None]
     edges = np.rint(edges) - shift if rule == "python" else (edges - shift).astype(np.float32)
     if rule == "trax":
         edges = np.trunc(edges + np.copysign(0.5, edges, dtype=np.float64))
-    x0, y0, x1, y1 = (edges[..., k] for k in range(4))
-    y = level[:, None].astype(edges.dtype)
+    slanted = (edges[..., 1] != edges[..., 3]).any(0)
+    if rule != "python" and slanted.sum() > 1:  # no row meets a level edge: of upright boxes two are enough
+        edges = edges[:, slanted]
+    return np.ascontiguousarray(edges.transpose(2, 1, 0))
+
+
+def _nodes(edges: NDArray[Any], level: _Floats, rule: OverlapRule) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Columns at which (R,) rows meet (4, V, R) edges: V of (R,), in order, those not met last; (R,) how many are met."""
+    x0, y0, x1, y1 = edges
+    y = level.astype(edges.dtype, copy=False)
     low, high = np.minimum(y0, y1), np.maximum(y0, y1)
     met = (low < y) & (y <= high) if rule == "legacy" else (low <= y) & (y <= high) & (low < high)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -273,15 +267,19 @@ def _nodes(edges: _Floats, origin: _Floats, level: _Floats, rule: OverlapRule) -
         column, met = np.where(level_edge, x0, column), met | level_edge
     far = float(2**40)
     whole = np.where(met, np.clip(column, -far, far), 2 * far).astype(np.int64)  # truncated towards 0, as C does
-    return np.sort(whole, 1), met.sum(1)
+    nodes = list(whole)
+    for step in range(len(nodes)):  # exchanges of neighbours: numpy sorts many short rows slowly
+        for k in range(step % 2, len(nodes) - 1, 2):
+            nodes[k : k + 2] = np.minimum(nodes[k], nodes[k + 1]), np.maximum(nodes[k], nodes[k + 1])
+    return nodes, met.sum(0, dtype=np.int32)  # quicker than whole words
 
 
-def _painted(nodes: NDArray[np.int64], count: NDArray[np.int64], width: NDArray[np.int64], rule: OverlapRule) -> _Spans:
+def _painted(nodes: list[NDArray[np.int64]], count: NDArray[np.int64], width: NDArray[np.int64], rule: OverlapRule) -> _Spans:
     """The spans of columns painted in each row, (R,) first and (R,) one past the last; an empty one ends where it starts."""
     spans = []
-    at, reached = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.int64)
-    for k in range(nodes.shape[1] - 1):
-        start, end = nodes[:, k], nodes[:, k + 1]
+    at, reached = np.zeros_like(count), np.zeros(len(count), np.int64)
+    for k in range(len(nodes) - 1):
+        start, end = nodes[k], nodes[k + 1]
         here = (at == k) & (k < count - 1)
         if rule == "legacy":
             skipped = np.zeros_like(here)

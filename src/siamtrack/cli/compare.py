@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from siamtrack.datasets.benchmark import BenchmarkSequence
-    from siamtrack.evaluation.foreign import FoundResults
+    from siamtrack.datasets.benchmark import Benchmark
     from siamtrack.evaluation.tables import Table
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -60,12 +59,11 @@ def compare(
     """Score results of trackers on a benchmark, under the rules of one tool, and rank them.
 
     Results are folders that 'siamtrack evaluate' wrote, or raw results of others: OTB, LaSOT, UAV123, GOT-10k, VOT,
-    TrackingNet and PySOT layouts are found without being told. The best three of each column are marked.
+    TrackingNet and PySOT layouts are found without being told. The best three are marked.
     """
     from siamtrack.errors import SettingsError, nearest
-    from siamtrack.evaluation.foreign import read_results
-    from siamtrack.evaluation.published import published_scores
-    from siamtrack.evaluation.scoring import score
+    from siamtrack.evaluation.published import reference_rows
+    from siamtrack.evaluation.result_groups import protocols_in, read_group
     from siamtrack.evaluation.tables import WRITERS, parts_table, ranking_table
     from siamtrack.library import open_benchmark
     from siamtrack.output_paths import check_path
@@ -74,34 +72,27 @@ def compare(
         raise SettingsError(f"There is no table format '{layout}'. {nearest(layout, WRITERS)}")
     if by and published:
         raise SettingsError("Published scores are those of whole benchmarks; leave out --published or --by.")
+    if measure and not by:
+        raise SettingsError("--measure is the number that --by lists; give --by attribute or --by sequence, too.")
     if out is not None:
         check_path(out)
     found, wanted = open_benchmark(benchmark, root, sequences.split(",") if sequences else None)
-    given: dict[str, Any] = {"protocol": protocol, "first_pixel": first_pixel, "partial": partial}
-    read = [one for folder in results for one in read_results(folder, found, wanted, **given)]
-    _check_names(read)
-    wanted = _common(read, wanted)
-    scores = [score(one.results, wanted, preset or found.preset) for one in read]
-    references = published_scores(found.name) if published else []
-    _give(parts_table(scores, by, measure) if by else ranking_table(scores, references), layout, out)
-
-
-def _check_names(read: Sequence[FoundResults]) -> None:
-    from siamtrack.errors import DataError
-
-    names = [one.results.tracker for one in read]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"Several results are called '{twice[0]}', after their folder; give each folder a name of its own.")
-
-
-def _common(read: Sequence[FoundResults], wanted: Sequence[BenchmarkSequence]) -> list[BenchmarkSequence]:
-    """The sequences that all results have; tells if some are left out, and what there is to know of the files."""
-    for text in (text for one in read for text in one.remarks):
+    chosen = protocol or protocols_in(results[0], found)[0]
+    group = read_group(results, found, wanted, protocol=chosen, preset=preset, first_pixel=first_pixel, partial=partial)
+    for text in [*group.remarks, *_left_out(results, found, chosen, group.results)]:
         remarks.print(f"Note: {text}")
-    missing = {name for one in read for name in one.missing}
-    if missing:
-        remarks.print(f"Note: a part only: {len(wanted) - len(missing)} of {len(wanted)} sequences, which all results have.")
-    return [sequence for sequence in wanted if sequence.name not in missing]
+    references = reference_rows(found, protocol=chosen, sequences=len(group.sequences)) if published else []
+    _give(parts_table(group.scores, by, measure) if by else ranking_table(group.scores, references), layout, out)
+
+
+def _left_out(folders: Sequence[Path], benchmark: Benchmark, protocol: str, compared: Collection[str]) -> list[str]:
+    """A line for each tracker that was run under other protocols only: scores of two are never in one table."""
+    from siamtrack.evaluation.foreign import results_on
+
+    others: dict[str, list[str]] = {}
+    for one in (one for folder in folders for one in results_on(folder, benchmark) if one.tracker not in compared):
+        others.setdefault(one.tracker, []).append(str(one.protocol))
+    return [f"{name} is left out: it has results under {', '.join(o)}, not '{protocol}'." for name, o in others.items()]
 
 
 def _give(table: Table, layout: str, out: Path | None) -> None:

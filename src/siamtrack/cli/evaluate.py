@@ -14,7 +14,7 @@ from rich.console import Console
 
 from siamtrack.cli import options
 from siamtrack.cli.compare import BenchmarkName, Root
-from siamtrack.errors import InputError, SiamtrackError
+from siamtrack.errors import InputError, SettingsError, SiamtrackError
 
 if TYPE_CHECKING:
     from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
@@ -80,6 +80,7 @@ def evaluate(
     The same command goes on with an evaluation that was ended, at the first sequence that is not finished. Sequences that
     fail are told; the others go on, and the exit code is 1.
     """
+    from siamtrack.evaluation.layouts import VOT_EXPERIMENTS
     from siamtrack.evaluation.protocols import check_protocol, settings_for
     from siamtrack.evaluation.runner import Where
     from siamtrack.evaluation.runner import evaluate as run
@@ -90,17 +91,33 @@ def evaluate(
     settings, of_tracker = _settings(repetitions, overrides or ())
     found, wanted = open_benchmark(benchmark, root, sequences.split(",") if sequences else None)
     protocol = check_protocol(protocol or found.protocols[0], found, settings)
-    settings = settings_for(found.name, settings)
+    if pack is not None:
+        _check_pack(pack, found, protocol, part=sequences is not None)
+    settings = settings_for(found, settings)
     how: dict[str, Any] = {"runtime": runtime, "precision": precision, "device": device, "threads": threads}
     opener = partial(open_model, tracker, **how, overrides=of_tracker)
-    store = ResultStore(results, tracker=name or Path(tracker).name, benchmark=found.name, protocol=protocol)
+    store = ResultStore(results, tracker=name or Path(tracker).name, benchmark=found, protocol=protocol)
     store.begin(origin_of(opener(), tracker, settings, options=how), fresh=fresh)
     where = Where(workers=workers or os.cpu_count() or 1, ray=ray, threads=threads)
     _tell(run(opener, wanted, store, settings, where), wanted, store)
     if pack is not None:
         store.pack(pack)
         console.print(f"{pack} is ready for the server.")
-    _tell_score(store, found, wanted)
+    _tell_score(store, found, wanted, settings.preset if protocol in VOT_EXPERIMENTS else found.preset)
+
+
+def _check_pack(path: Path, benchmark: Benchmark, protocol: str, *, part: bool) -> None:
+    """Refuses what no server takes, and a file that cannot be written, before hours of work."""
+    from siamtrack.output_paths import check_path
+
+    if benchmark.server != protocol:
+        raise SettingsError(
+            f"No server takes results on {benchmark.title} under '{protocol}'. --pack is for got10k-test (got10k) and "
+            "trackingnet (ope)."
+        )
+    if part:
+        raise SettingsError("The server scores all sequences; leave out --sequences or --pack.")
+    check_path(path)
 
 
 def _settings(repetitions: int | None, overrides: Sequence[str]) -> tuple[ProtocolSettings, tuple[str, ...]]:
@@ -135,13 +152,13 @@ def _tell(outcomes: Iterable[Outcome], wanted: Sequence[BenchmarkSequence], stor
         raise SiamtrackError(f"{len(failed)} of {len(wanted)} sequences failed: {', '.join(failed[:8])}; see above for why.")
 
 
-def _tell_score(store: ResultStore, benchmark: Benchmark, wanted: Sequence[BenchmarkSequence]) -> None:
+def _tell_score(store: ResultStore, benchmark: Benchmark, wanted: Sequence[BenchmarkSequence], preset: str) -> None:
     """Prints the numbers of the benchmark, if there are any: some truth is not public, and a part may be too small for some."""
     from siamtrack.evaluation.scoring import score
     from siamtrack.evaluation.scoring_measures import MEASURES
 
     try:
-        scores = score(store.read([sequence.name for sequence in wanted]), wanted, benchmark.preset)
+        scores = score(store.read([sequence.name for sequence in wanted]), wanted, preset)
     except InputError as error:
         errors.print(f"No score: {error}")
         return

@@ -47,9 +47,9 @@ def report(
     such as ope, tre and sre, become sections of one page.
     """
     from siamtrack.evaluation.figures import check_formats
-    from siamtrack.evaluation.published import published_scores
+    from siamtrack.evaluation.published import reference_rows
     from siamtrack.evaluation.report import Report, build_report, save_text
-    from siamtrack.evaluation.report_groups import find_groups, find_origins
+    from siamtrack.evaluation.result_groups import find_groups, find_origins
     from siamtrack.library import open_benchmark
     from siamtrack.output_paths import check_folder, check_path
 
@@ -63,12 +63,13 @@ def report(
     groups = find_groups(results, found, wanted, preset=preset, protocol=protocol, first_pixel=first_pixel, partial=partial)
     for text in (text for group in groups for text in group.remarks):
         notes.print(f"Note: {text}")
-    references = published_scores(found.name) if published else ()
+    first = groups[0]
+    references = reference_rows(found, protocol=first.protocol, sequences=len(first.sequences)) if published else ()
     made = Report(benchmark=found, groups=groups, published=references, origins=find_origins(results, found), strips=strips)
     save_text(out, build_report(made))
     _save_files(made, figures, formats, tables)
     trackers, size = len(made.styles), out.stat().st_size / 1e6
-    console.print(f"{trackers} trackers on {len(groups[0].sequences)} sequences of {found.title} in {out}, {size:.1f} MB.")
+    console.print(f"{trackers} trackers on {len(first.sequences)} sequences of {found.title} in {out}, {size:.1f} MB.")
 
 
 def _save_files(made: Report, figures: Path | None, formats: list[str], tables: Path | None) -> None:

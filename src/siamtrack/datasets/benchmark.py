@@ -95,8 +95,10 @@ class Benchmark:
         citation: authors, title, venue.
         length: how many sequences the complete benchmark has; 0 where that is not fixed.
         protocols: how trackers are run on it, the usual one first: "ope", "tre", "sre", "supervised", "unsupervised",
-            "realtime", "long-term", "got10k", "masks".
+            "realtime", "long-term", "got10k".
         preset: of `siamtrack.metrics` that its results are scored under if nothing else is said.
+        first_pixel: what its files of truth and of results call the left or topmost pixel: 0 or 1.
+        server: protocol whose results the authors' server scores, as the truth is not public; None: it is public.
         read: the sequences in a folder; of all that are asked for (None: the whole benchmark) none may be missing.
     """
 
@@ -106,6 +108,8 @@ class Benchmark:
     length: int
     protocols: tuple[str, ...]
     preset: str
+    first_pixel: int = 0
+    server: str | None = None
     read: Callable[[Path, Sequence[str] | None], list[BenchmarkSequence]]
 
 

@@ -11,7 +11,8 @@ JPEGImages/480p/VIDEO/00000.jpg, Annotations/480p/VIDEO/00000.png for every fram
 Boxes are tight around the pixels of an object, NaN in frames where it has none. Categories are not in these archives.
 
 As benchmarks, 2016 is the 20 videos of val.txt, and 2017 the 61 objects in the 30 videos of its val.txt: VIDEO_1, VIDEO_2 and
-so on. Objects are those of the first frame. Either can be named: VIDEO_1, or VIDEO for all objects in it.
+so on. Objects are those of the first frame. Either can be named: VIDEO_1, or VIDEO for all objects in it. Trackers are run on
+the boxes; the masks are there for `siamtrack.metrics.segmentation`.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def _benchmark(year: int, citation: str, file: Path, *, videos: int, objects: in
         title=title,
         citation=citation,
         length=objects,
-        protocols=("masks", "ope"),
+        protocols=("ope",),
         preset="got10k-otb",
         read=partial(_read, title=title, file=file, videos=videos),
     )

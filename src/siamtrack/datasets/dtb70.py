@@ -51,6 +51,7 @@ BENCHMARKS = (
         length=_LENGTH,
         protocols=("ope",),
         preset="otb-matlab",
+        first_pixel=1,
         read=_read,
     ),
 )

@@ -156,6 +156,8 @@ def _benchmark(part: str) -> Benchmark:
         length=_EVALUATED,
         protocols=("got10k", "ope"),
         preset="got10k",
+        first_pixel=1,
+        server="got10k" if part == "Test" else None,
         read=partial(_read, part=part),
     )
 

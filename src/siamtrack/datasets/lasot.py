@@ -188,6 +188,7 @@ def _benchmark(name: str, title: str, complete: Sequence[str]) -> Benchmark:
         length=len(complete),
         protocols=("ope",),
         preset="lasot",
+        first_pixel=1,
         read=partial(_read, title=title, complete=complete),
     )
 

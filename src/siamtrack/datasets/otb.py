@@ -108,6 +108,7 @@ def _benchmark(name: str, title: str, citation: str, files: Sequence[str]) -> Be
         length=sum(name in row["sets"].split() for row in table("otb")),
         protocols=("ope", "tre", "sre"),
         preset="otb-matlab",
+        first_pixel=1,
         read=partial(_read, benchmark=name, title=title, files=files),
     )
 

@@ -66,6 +66,7 @@ BENCHMARKS = (
         length=_LENGTH,
         protocols=("ope",),
         preset="otb-matlab",
+        first_pixel=1,
         read=_read,
     ),
 )

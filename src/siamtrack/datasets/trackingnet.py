@@ -104,6 +104,7 @@ BENCHMARKS = (
         length=_TEST_LENGTH,
         protocols=("ope",),
         preset="got10k-otb",
+        server="ope",
         read=_read_test,
     ),
 )

@@ -69,6 +69,7 @@ def _benchmark(title: str, length: int) -> Benchmark:
         length=length,
         protocols=("ope",),
         preset="uav123",
+        first_pixel=1,
         read=partial(_read, title=title),
     )
 

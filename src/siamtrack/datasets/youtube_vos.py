@@ -155,7 +155,7 @@ BENCHMARKS = (
         title="YouTube-VOS, validation",
         citation="Xu et al.: YouTube-VOS: Sequence-to-Sequence Video Object Segmentation, ECCV 2018",
         length=0,
-        protocols=("masks", "ope"),
+        protocols=("ope",),
         preset="got10k-otb",
         read=_read_validation,
     ),

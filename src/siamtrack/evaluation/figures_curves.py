@@ -113,7 +113,7 @@ def _plot(
     drawings: dict[str, Callable[[Axes, Sequence[Line]], None]] = {
         "precision and recall": _draw_recall,
         "F": _draw_f,
-        "EAO": partial(_draw_eao, interval=interval_of(scores.benchmark)),
+        "EAO": partial(_draw_eao, interval=EAO_INTERVALS.get(scores.benchmark)),
     }
     drawing = drawings.get(kind.name, partial(_draw_lines, curve=kind.name))
     return Plot(
@@ -179,12 +179,6 @@ def _draw_f(axes: Axes, lines: Sequence[Line]) -> None:
         values = line.part.curves["F"].y
         axes.plot(np.linspace(0, 1, len(values)), values, label=line.tracker, **line.style.line)
     axes.set_xlim(0, 1)
-
-
-def interval_of(benchmark: str) -> tuple[int, int] | None:
-    """The lengths that the EAO of a VOT benchmark is the mean over; None for others."""
-    year = re.fullmatch(r"vot(20\d\d)", benchmark)
-    return EAO_INTERVALS.get(int(year.group(1))) if year else None
 
 
 def ranked(lines: Any) -> list[Line]:

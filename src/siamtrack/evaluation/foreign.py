@@ -1,8 +1,8 @@
 """Results in a folder, our own or published by others, as the runs of trackers on a benchmark.
 
 Where the files lie is in `foreign_folders`, what is in them in `foreign_files`. Coordinates become 0-based: files of OTB,
-UAV123, LaSOT, GOT-10k and TColor-128 call the first pixel 1, those of the other benchmarks 0 (`layouts.layout_of`), whoever
-wrote them. Some trackers' files do otherwise, which is told and can be overruled.
+UAV123, LaSOT, GOT-10k, TColor-128 and DTB70 call the first pixel 1, those of the other benchmarks 0 (`Benchmark.first_pixel`),
+whoever wrote them. Some trackers' files do otherwise, which is told and can be overruled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from siamtrack.evaluation.foreign_files import read_run
 from siamtrack.evaluation.foreign_folders import ResultFolder, files_of, find_result_folders, names_in
 from siamtrack.evaluation.foreign_mat import read_mat
 from siamtrack.evaluation.foreign_names import looks_like
-from siamtrack.evaluation.layouts import layout_of
 from siamtrack.evaluation.store import read_store
 from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
 
@@ -72,17 +71,27 @@ def read_results(
         DataError: no results, or none of that protocol; results of another benchmark; missing sequences; a wrong number of
             frames; a file that cannot be read.
     """
-    found = [f for f in find_result_folders(folder) if f.kind != "ours" or f.path.parent.name == benchmark.name]
+    found = results_on(folder, benchmark)
     trackers: dict[str, list[ResultFolder]] = {}
-    for one in (replace(f, protocol=_protocol(f, benchmark)) for f in found):
+    for one in found:
         if protocol in (None, one.protocol):
             trackers.setdefault(one.tracker, []).append(one)
     if not trackers:
-        others = sorted({_protocol(f, benchmark) for f in found})
+        others = sorted({str(one.protocol) for one in found})
         wanted = f"results on {benchmark.name}" if protocol is None else f"results on {benchmark.name} under '{protocol}'"
         raise DataError(f"There are no {wanted} in '{folder}'" + (f"; there are: {', '.join(others)}." if others else "."))
     chosen = [_chosen(folders, benchmark) for folders in trackers.values()]
     return [_read(one, benchmark, sequences, first_pixel, partial=partial) for one in chosen]
+
+
+def results_on(folder: Path, benchmark: Benchmark) -> list[ResultFolder]:
+    """The results on a benchmark in a folder; of each is known how the tracker was run.
+
+    Raises:
+        DataError: the folder is missing, or there are no results at all in it.
+    """
+    found = [one for one in find_result_folders(folder) if one.kind != "ours" or one.path.parent.name == benchmark.name]
+    return [replace(one, protocol=_protocol(one, benchmark)) for one in found]
 
 
 def _protocol(folder: ResultFolder, benchmark: Benchmark) -> str:
@@ -113,11 +122,11 @@ def _read(
 ) -> FoundResults:
     wanted = [sequence.name for sequence in sequences]
     if folder.kind == "ours":
-        found: Mapping[str, Sequence[Trajectory]] = read_store(folder.path).runs
+        found: Mapping[str, Sequence[Trajectory]] = read_store(folder.path, benchmark).runs
     else:
         files = files_of(folder, wanted)
         _check_found(folder, benchmark, wanted, list(files), partial=partial)
-        pixel = layout_of(benchmark.name, "ope").first_pixel if first_pixel is None else first_pixel
+        pixel = benchmark.first_pixel if first_pixel is None else first_pixel
         found = {
             name: [
                 read_mat(path) if folder.kind == "mat" else read_run(path, first_pixel=pixel, number=number)

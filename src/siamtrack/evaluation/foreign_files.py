@@ -1,7 +1,8 @@
 """Reading one run from the files in which others publish it: regions, confidences and seconds.
 
-Boxes are `x,y,w,h` a line, separated by commas, tabs, semicolons or blanks; VOT files also hold codes and polygons. Nothing is
-repaired here: NaN and sizes below 0 stay what they are, since tools differ in what they make of them.
+Boxes are `x,y,w,h` a line, separated by commas, tabs, semicolons or blanks; VOT files also hold codes and polygons, or are
+binary (`foreign_bin`). Nothing is repaired here: NaN and sizes below 0 stay what they are, since tools differ in what they make
+of them.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from siamtrack.errors import DataError
+from siamtrack.evaluation.foreign_bin import regions_from_bytes
 from siamtrack.evaluation.trajectory import Floats, Trajectory
 from siamtrack.metrics.vot import Region, regions_from_text
 
 
 def read_run(path: Path, *, first_pixel: int, number: int = 0) -> Trajectory:
-    """The run in a text file, with the confidences and seconds in the files beside it, where there are any.
+    """The run in a text or .bin file, with the confidences and seconds in the files beside it, where there are any.
 
     Args:
         path: of the regions.
@@ -39,6 +41,8 @@ def read_run(path: Path, *, first_pixel: int, number: int = 0) -> Trajectory:
 
 
 def _regions(path: Path, first_pixel: int) -> list[Region]:
+    if path.suffix == ".bin":
+        return [region - _origin(len(region), first_pixel) for region in regions_from_bytes(path.read_bytes(), str(path))]
     text = text_of(path)
     if not text.strip():
         raise DataError(f"'{path}' is empty; expected a line x,y,w,h for each frame.")
@@ -49,7 +53,7 @@ def _regions(path: Path, first_pixel: int) -> list[Region]:
     if rows.shape[1] in (4, 8):
         return list(rows - _origin(rows.shape[1], first_pixel))
     regions = regions_from_text(text.replace(";", ","), str(path))  # one line after the other: names the one that is wrong
-    return [region - _origin(len(region), first_pixel) for region in regions]
+    return [region - _origin(len(region), first_pixel) for region in regions] if first_pixel else regions
 
 
 def _origin(numbers: int, first_pixel: int) -> Floats:
@@ -63,7 +67,7 @@ def text_of(path: Path) -> str:
     """The content of a text file.
 
     Raises:
-        DataError: it is none, such as the binary trajectories of newer VOT toolkits.
+        DataError: it is none.
     """
     try:
         return path.read_text(encoding="utf-8-sig")

@@ -5,7 +5,7 @@ Found without being told are the layouts in which raw results are published:
 * flat      TRACKER/SEQ.txt: OTB, UAV123, LaSOT (TRACKER_tracking_result/SEQ.txt), TrackingNet, NfS; PySOT, pytracking and the
             got10k toolkit write them so, with seconds in SEQ_time.txt beside the boxes or in times/SEQ_time.txt
 * numbered  TRACKER/SEQ/SEQ_001.txt: GOT-10k; and with a folder for the experiment before the sequence
-            (baseline, realtime, unsupervised, longterm): VOT
+            (baseline, realtime, unsupervised, longterm): VOT, where a run may also be SEQ_001.bin
 * mat       TRACKER/SEQ.mat or SEQ_TRACKER.mat: the OTB toolkit in MATLAB
 
 Folders may lie deeper than the one that is given, and there may be several trackers in it. A tracker is called like its folder.
@@ -90,7 +90,13 @@ def _kind(folder: Path) -> Kind | None:
 
 
 def _numbered(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.glob(f"{_escaped(folder.name)}_[0-9][0-9][0-9].txt"))
+    return folder.is_dir() and bool(_numbered_runs(folder))
+
+
+def _numbered_runs(folder: Path) -> list[Path]:
+    """The files of the runs over a sequence, in order; where one is there as text and binary it is the text, as in VOT."""
+    found = [path for ending in ("bin", "txt") for path in folder.glob(f"{_escaped(folder.name)}_[0-9][0-9][0-9].{ending}")]
+    return [path for _, path in sorted({path.stem: path for path in found}.items())]
 
 
 def _tracker(folder: Path) -> str:
@@ -115,7 +121,7 @@ def files_of(folder: ResultFolder, wanted: Sequence[str]) -> dict[str, list[Path
     if folder.kind == "numbered":
         entries = {path.name: path for path in folder.path.iterdir() if _numbered(path)}
         matched = match_names(entries, wanted, folder.path)
-        return {name: sorted(entries[found].glob(f"{_escaped(found)}_[0-9][0-9][0-9].txt")) for name, found in matched.items()}
+        return {name: _numbered_runs(entries[found]) for name, found in matched.items()}
     ending = ".mat" if folder.kind == "mat" else ".txt"
     paths = [path for path in folder.path.glob(f"*{ending}") if not _BESIDE.search(path.stem)]
     entries = {path.stem: path for path in paths}

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from siamtrack.box import Boxes
+from siamtrack.datasets.benchmark import Benchmark
 from siamtrack.errors import DataError
 from siamtrack.evaluation.trajectory import Floats, Trajectory
 from siamtrack.metrics.vot import SKIPPED, Region, regions_from_text
@@ -35,8 +36,6 @@ VOT_EXPERIMENTS = {
     "long-term": "longterm",
 }
 """The toolkits' folder of each VOT protocol."""
-
-_ONE_BASED = ("otb", "uav", "lasot", "got10k", "tcolor", "dtb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +59,18 @@ class Layout:
         return f"{self.folder + '/' if self.folder else ''}{sequence}/{sequence}_{run + 1:03}.txt"
 
 
-def layout_of(benchmark: str, protocol: str) -> Layout:
+def layout_of(benchmark: Benchmark, protocol: str) -> Layout:
     """The layout of a benchmark's official tools.
 
     Args:
-        benchmark: its name; in files of OTB, UAV123, LaSOT, GOT-10k, TColor-128 and DTB70 the first pixel is 1.
+        benchmark: whose first pixel the files have; those of VOT always count from 0.
         protocol: that the tracker was run under.
     """
     if protocol in VOT_EXPERIMENTS:
         return Layout(kind="vot", folder=VOT_EXPERIMENTS[protocol])
-    first_pixel = 1 if benchmark.startswith(_ONE_BASED) else 0
     if protocol == "got10k":
-        return Layout(kind="got10k", first_pixel=first_pixel)
-    return Layout(kind="numbered" if protocol in ("tre", "sre") else "flat", first_pixel=first_pixel)
+        return Layout(kind="got10k", first_pixel=benchmark.first_pixel)
+    return Layout(kind="numbered" if protocol in ("tre", "sre") else "flat", first_pixel=benchmark.first_pixel)
 
 
 def encode(layout: Layout, sequence: str, runs: Sequence[Trajectory]) -> dict[str, str]:

@@ -21,11 +21,13 @@ import numpy as np
 
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.errors import SettingsError, nearest
+from siamtrack.evaluation.layouts import VOT_EXPERIMENTS
 from siamtrack.evaluation.protocols_following import Follower, ProtocolSettings, follow, start_box
 from siamtrack.evaluation.protocols_otb import SHIFTS, sre_box, tre_starts
 from siamtrack.evaluation.protocols_vot import RealTime, supervised
 from siamtrack.evaluation.trajectory import Trajectory
 from siamtrack.metrics.vot import START
+from siamtrack.metrics.vot_presets import PRESETS
 from siamtrack.tracking import Tracker
 
 REPETITIONS = {"supervised": 15, "got10k": 3}
@@ -34,11 +36,9 @@ REPETITIONS = {"supervised": 15, "got10k": 3}
 ENOUGH_THE_SAME = {"supervised": 3, "got10k": 2}
 """So many runs that are the same, and no other, show that a tracker is deterministic."""
 
-_UNTIL_2015 = ("vot2013", "vot2014", "vot2015")
-
 
 def check_protocol(protocol: str, benchmark: Benchmark, settings: ProtocolSettings) -> str:
-    """The protocol itself, if the benchmark is run so, and it can be run here and with these settings.
+    """The protocol itself, if the benchmark is run so, and with these settings.
 
     Raises:
         SettingsError: it cannot.
@@ -47,24 +47,23 @@ def check_protocol(protocol: str, benchmark: Benchmark, settings: ProtocolSettin
         raise SettingsError(
             f"{benchmark.title} is not run under the protocol '{protocol}'. {nearest(protocol, benchmark.protocols)}"
         )
-    if protocol == "masks":
-        instead = ", or run the benchmark on boxes with --protocol ope" if "ope" in benchmark.protocols else ""
+    if protocol not in VOT_EXPERIMENTS and settings.preset != ProtocolSettings().preset:
         raise SettingsError(
-            f"{benchmark.title} is scored on masks, and the trackers of this version give boxes only. Compare masks of other "
-            f"trackers with 'siamtrack compare'{instead}."
+            f"The setting preset says what a failure is on VOT, and '{protocol}' has none; 'siamtrack compare --preset' gives "
+            "the numbers of another tool."
         )
     if protocol in ("ope", "tre", "sre") and settings.repetitions is not None:
         raise SettingsError(f"'{protocol}' says itself which runs there are; leave out the setting repetitions.")
     return protocol
 
 
-def settings_for(benchmark: str, settings: ProtocolSettings) -> ProtocolSettings:
+def settings_for(benchmark: Benchmark, settings: ProtocolSettings) -> ProtocolSettings:
     """The settings with the overlap that a VOT challenge was run with, unless another than the default was chosen.
 
     Until 2015 it was not cut off at the border of the image, and pixels were counted in another way.
     """
-    early = benchmark.startswith(_UNTIL_2015) and settings.preset == ProtocolSettings().preset
-    return replace(settings, preset="vot-matlab-2015") if early else settings
+    chosen = benchmark.preset not in PRESETS or settings.preset != ProtocolSettings().preset
+    return settings if chosen else replace(settings, preset=benchmark.preset)
 
 
 def runs(

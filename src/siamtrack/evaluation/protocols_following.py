@@ -148,11 +148,16 @@ def start_box(sequence: BenchmarkSequence, frame: int, rule: str) -> Box:
     Raises:
         DataError: the sequence has no true region there.
     """
-    region = np.asarray(sequence.regions[frame], np.float64)
+    region = sequence.regions[frame]
     if len(region) < 4 or np.isnan(region).any():
         raise DataError(
             f"Sequence {sequence.name} has no true region in frame {frame + 1}, in which the tracker would be started."
         )
+    return box_of_region(region, rule)
+
+
+def box_of_region(region: Region, rule: str) -> Box:
+    """The box that a tracker is started with for a region, a box or a polygon without NaN; see `ProtocolSettings.start_box`."""
     if len(region) == 4:
         return Box(*map(float, region))
     if rule == "min-max" or len(region) != 8:

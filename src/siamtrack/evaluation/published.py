@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from siamtrack.datasets.benchmark import Benchmark
+from siamtrack.errors import SettingsError
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedScores:
@@ -37,6 +40,25 @@ class PublishedScores:
 def published_scores(benchmark: str) -> list[PublishedScores]:
     """All that is known for a benchmark, source by source."""
     return [scores for scores in _ALL if scores.benchmark == benchmark]
+
+
+def reference_rows(benchmark: Benchmark, *, protocol: str, sequences: int) -> list[PublishedScores]:
+    """What can stand beside scores of trackers that were run under a protocol on so many sequences.
+
+    Raises:
+        SettingsError: another protocol than the benchmark's usual one, or a part of it: published scores are of neither.
+    """
+    if protocol != benchmark.protocols[0]:
+        raise SettingsError(
+            f"Published scores of {benchmark.title} are those of '{benchmark.protocols[0]}', which cannot be compared with "
+            f"those of '{protocol}'; leave out --published."
+        )
+    if sequences < benchmark.length:
+        raise SettingsError(
+            f"Published scores of {benchmark.title} are those of all {benchmark.length} sequences, and these are of "
+            f"{sequences}; leave out --published."
+        )
+    return published_scores(benchmark.name)
 
 
 _SIAMFC = "Bertinetto et al. 2016, raw scores on VOT-15"

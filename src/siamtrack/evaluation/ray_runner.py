@@ -7,7 +7,7 @@ import logging
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from siamtrack.errors import MissingExtraError, SiamtrackError
+from siamtrack.errors import MissingExtraError, SettingsError, SiamtrackError
 from siamtrack.evaluation.runner_workers import Opener, Outcome, Task, Worker, longest_first
 
 
@@ -25,11 +25,14 @@ def run_on_ray(opener: Opener, tasks: Sequence[Task], address: str, *, threads: 
     Raises:
         MissingExtraError: Ray is not installed.
         SiamtrackError: there is no such cluster.
+        SettingsError: no machine of it has so many processors.
     """
     ray = connect(address)
     try:
         actor = ray.remote(num_cpus=threads)(Worker)
-        room = max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        room = sum(int(node["Resources"].get("CPU", 0)) // threads for node in ray.nodes() if node["Alive"])
+        if not room:  # Ray would wait for such a machine for ever
+            raise SettingsError(f"No machine of the cluster has the {threads} processors of a worker; give fewer --threads.")
         waiting, at_work = longest_first(tasks), dict[Any, tuple[Any, Task]]()
         idle = [actor.remote(opener) for _ in range(min(room, len(tasks)))]
         while waiting or at_work:

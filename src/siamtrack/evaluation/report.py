@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
@@ -23,10 +23,10 @@ from siamtrack.evaluation.figures import COLOURS, DASHES, Plot, Style, styles_fo
 from siamtrack.evaluation.figures_curves import curve_plots
 from siamtrack.evaluation.figures_points import point_plots, radar_measure
 from siamtrack.evaluation.published import PublishedScores
-from siamtrack.evaluation.report_groups import Group
+from siamtrack.evaluation.result_groups import Group
+from siamtrack.evaluation.scoring import overlap_tool
 from siamtrack.evaluation.scoring_measures import MEASURES
 from siamtrack.evaluation.tables import (
-    Row,
     Table,
     heading_of,
     parts_table,
@@ -113,8 +113,6 @@ def build_report(report: Report) -> str:
         css=(static / "report.css").read_text(encoding="utf-8"),
         script=(static / "report.js").read_text(encoding="utf-8"),
         svg_of=svg_of,
-        place_in_column=Table.place,
-        place_in_row=_place_in_row,
         heading_of=heading_of,
         sources_of=sources_of,
         text_of=text_of,
@@ -164,10 +162,10 @@ def save_text(path: Path, text: str, *, folder: bool = False) -> None:
 
 def _overlaps(group: Group) -> dict[str, dict[str, Floats]]:
     """By sequence and tracker, of first runs."""
-    presets = {s.tracker: s.preset for s in group.scores}
+    tools = {s.tracker: overlap_tool(group.protocol, s.preset) for s in group.scores}
     return {
         sequence.name: {
-            name: report_sequences.overlaps_over_time(results.runs[sequence.name][0], sequence, presets[name])
+            name: report_sequences.overlaps_over_time(results.runs[sequence.name][0], sequence, tools[name])
             for name, results in group.results.items()
         }
         for sequence in group.sequences
@@ -194,16 +192,6 @@ def _mean(lines: Iterable[Floats]) -> float:
     values = np.concatenate(list(lines))
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else 1.0
-
-
-def _place_in_row(table: Table, row: int, column: int) -> int | None:
-    """As `Table.place`, among the trackers of a row."""
-    turned = replace(
-        table,
-        columns=table.columns[:1],
-        rows=tuple(Row(name=c.label, values=(v,)) for c, v in zip(table.columns, table.rows[row].values, strict=True)),
-    )
-    return turned.place(column, 0)
 
 
 def _for_script(data: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.evaluation.scoring_ope import boxes_of
 from siamtrack.evaluation.trajectory import Floats, Trajectory
 from siamtrack.metrics.vot import FAILURE, Region, code_of, region_overlaps
-from siamtrack.metrics.vot_presets import PRESETS
+from siamtrack.metrics.vot_presets import VOTPreset
 
 MOMENTS = 5
 """Pictures of a strip."""
@@ -30,15 +30,19 @@ _ROOM = 0.8  # around the boxes, of their extent
 _QUALITY = 78
 
 
-def overlaps_over_time(run: Trajectory, sequence: BenchmarkSequence, preset: str) -> Floats:
-    """(N,) overlap in every frame of the sequence, as the preset's tool measures it.
+def overlaps_over_time(run: Trajectory, sequence: BenchmarkSequence, tool: VOTPreset | None) -> Floats:
+    """(N,) overlap in every frame of the sequence.
 
     NaN where there is none: no truth, before the start of the run, in frames that a restart skips. A failure, and a frame with
     truth and no answer, has 0.
+
+    Args:
+        run: of a tracker.
+        sequence: that it is of.
+        tool: that measures (`scoring.overlap_tool`).
     """
     truth = sequence.regions[run.first :]
-    known = PRESETS.get(preset)
-    if known is None:
+    if tool is None:
         # a true box without a size is no truth either
         there = (sequence.boxes[run.first :, 2:] > 0).all(1)
         with np.errstate(invalid="ignore"):
@@ -48,9 +52,9 @@ def overlaps_over_time(run: Trajectory, sequence: BenchmarkSequence, preset: str
             run.regions,
             truth,
             size=sequence.image_size,
-            rule=known.rule,
-            corners=known.box_corners,
-            bounds=known.accuracy_bounds,
+            rule=tool.rule,
+            corners=tool.box_corners,
+            bounds=tool.accuracy_bounds,
         )
         there = np.array([len(region) > 1 and not np.isnan(region).any() for region in truth])
         lost = [code_of(region) == FAILURE or (len(region) > 1 and bool(np.isnan(region).any())) for region in run.regions]

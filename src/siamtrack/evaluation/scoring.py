@@ -44,8 +44,8 @@ def score(results: TrackerResults, sequences: Sequence[BenchmarkSequence], prese
     check_complete(results, sequences)
     if results.protocol in RESTARTED:
         scores = score_supervised(results, sequences, find_preset(preset, vot_presets.PRESETS, "VOT"))
-    elif results.protocol == "unsupervised" and preset in vot_presets.PRESETS:
-        scores = score_unsupervised(results, sequences, vot_presets.PRESETS[preset])
+    elif results.protocol == "unsupervised" and (tool := overlap_tool(results.protocol, preset)):
+        scores = score_unsupervised(results, sequences, tool)
     elif results.protocol == "long-term":
         scores = score_long_term(results, sequences, find_preset(preset, long_term.PRESETS, "long-term"))
     elif results.protocol in ONE_PASS or results.protocol == "unsupervised":
@@ -59,6 +59,11 @@ def score(results: TrackerResults, sequences: Sequence[BenchmarkSequence], prese
         scores.overall.numbers.update(auroc=presence.auroc, false_alarm=presence.rates.false_alarm)
     scores.overall.numbers["milliseconds"] = _milliseconds(run for s in sequences for run in results.runs[s.name])
     return scores.with_presence(presence)
+
+
+def overlap_tool(protocol: str, preset: str) -> vot_presets.VOTPreset | None:
+    """The VOT tool that measures overlap in scores of a protocol under a preset; None: boxes are compared as they are."""
+    return None if protocol in ONE_PASS else vot_presets.PRESETS.get(preset)
 
 
 def check_complete(results: TrackerResults, sequences: Sequence[BenchmarkSequence]) -> None:

@@ -50,6 +50,3 @@ _ALL = (
 
 MEASURES = {measure.key: measure for measure in _ALL}
 """By key, in the order of table columns."""
-
-MAIN = {"ope": "auc", "got10k": "ao", "supervised": "eao", "unsupervised": "ao", "long-term": "f"}
-"""What trackers are ranked by, by family of scores."""

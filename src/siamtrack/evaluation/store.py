@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from siamtrack.datasets.benchmark import Benchmark
 from siamtrack.errors import DataError, OutputError
 from siamtrack.evaluation.layouts import decode, encode, layout_of
 from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
@@ -35,16 +36,16 @@ class ResultStore:
     Args:
         root: folder of all results.
         tracker: name, as in tables.
-        benchmark: name.
+        benchmark: that it was run on.
         protocol: name.
 
     Raises:
         OutputError: a name cannot be that of a folder.
     """
 
-    def __init__(self, root: Path, *, tracker: str, benchmark: str, protocol: str) -> None:
-        self.tracker, self.benchmark, self.protocol = (check_name(name) for name in (tracker, benchmark, protocol))
-        self.folder = root / tracker / benchmark / protocol
+    def __init__(self, root: Path, *, tracker: str, benchmark: Benchmark, protocol: str) -> None:
+        self.tracker, self.benchmark, self.protocol = (check_name(name) for name in (tracker, benchmark.name, protocol))
+        self.folder = root / tracker / benchmark.name / protocol
         self.layout = layout_of(benchmark, protocol)
 
     def begin(self, origin: Mapping[str, Any], *, fresh: bool = False) -> None:
@@ -76,7 +77,10 @@ class ResultStore:
 
     def finished(self) -> set[str]:
         """Names of the sequences that need not be run again."""
-        return {path.stem for path in (self.folder / RECORDS).glob("*.json")}
+        records = (self.folder / RECORDS).glob("*.json")
+        return {
+            path.stem for path in records if not path.name.startswith(".")
+        }  # such a one was being written, see _write_whole
 
     def write(self, sequence: str, runs: Sequence[Trajectory]) -> None:
         """Keeps the runs over a sequence, which is finished then.
@@ -125,14 +129,16 @@ class ResultStore:
         Raises:
             OutputError: the file cannot be written.
         """
-        names = sorted(self.finished())
-        with _explained(path), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in names:
+        part = path.with_name(f".{path.name}")
+        with _explained(path), zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in sorted(self.finished()):
                 for file, text in encode(self.layout, name, self._runs(name)).items():
                     if file.endswith(".txt"):
                         entry = zipfile.ZipInfo(file, _LONG_AGO)
                         entry.compress_type = zipfile.ZIP_DEFLATED
                         archive.writestr(entry, text)
+        with _explained(path):
+            part.replace(path)
 
     def _check_same(self, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         old, new = _flat(known), _flat(wanted)
@@ -157,8 +163,12 @@ def check_name(name: str) -> str:
     return name
 
 
-def read_store(folder: Path) -> TrackerResults:
+def read_store(folder: Path, benchmark: Benchmark) -> TrackerResults:
     """All finished results in a folder ROOT/TRACKER/BENCHMARK/PROTOCOL.
+
+    Args:
+        folder: that `ResultStore` made.
+        benchmark: that the results are on.
 
     Raises:
         DataError: it holds no results of siamtrack, or they were changed.
@@ -166,7 +176,7 @@ def read_store(folder: Path) -> TrackerResults:
     path = folder / RUN
     if not path.is_file():
         raise DataError(f"'{folder}' holds no results of siamtrack: it has no {RUN}.")
-    protocol, benchmark, tracker = folder.absolute().parts[:-4:-1]
+    protocol, _, tracker = folder.absolute().parts[:-4:-1]
     return ResultStore(folder.absolute().parents[2], tracker=tracker, benchmark=benchmark, protocol=protocol).read()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from siamtrack.errors import SettingsError, nearest
 from siamtrack.evaluation.published import PublishedScores
@@ -14,7 +16,7 @@ from siamtrack.evaluation.scoring_measures import MEASURES, Measure
 from siamtrack.evaluation.scoring_parts import Part, Scores
 
 PLACES = 3
-"""So many of the best in each column are marked."""
+"""So many of the best are marked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class Table:
         heading: of the first column.
         columns: of numbers.
         rows: measured ones first.
+        compared: whether the best numbers are looked for in each column (a row is a tracker) or in each row (a column is one).
     """
 
     title: str
@@ -71,9 +74,10 @@ class Table:
     heading: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    compared: Literal["columns", "rows"] = "columns"
 
     def place(self, row: int, column: int) -> int | None:
-        """0 for the best measured number of a column, 1 and 2 for those after it, equal ones alike; else None.
+        """0 for the best measured number of a column or row, 1 and 2 for those after it, equal ones alike; else None.
 
         Numbers are compared as they are printed. Published ones have no place: they were not measured in the same way.
         """
@@ -81,7 +85,8 @@ class Table:
         value = self.rows[row].values[column]
         if math.isnan(value) or self.rows[row].source:
             return None
-        measured = {round(r.values[column], digits) for r in self.rows if not r.source and not math.isnan(r.values[column])}
+        others = self.rows[row].values if self.compared == "rows" else [r.values[column] for r in self.rows if not r.source]
+        measured = {round(other, digits) for other in others if not math.isnan(other)}
         place = sorted(measured, reverse=not lower).index(round(value, digits))
         return place if place < PLACES and len(measured) > 1 else None
 
@@ -139,6 +144,7 @@ def parts_table(scores: Sequence[Scores], by: str, measure: str | None = None) -
         heading=by,
         columns=columns,
         rows=tuple(rows),
+        compared="rows",
     )
 
 
@@ -156,11 +162,16 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """The best in bold, the second underlined, the third in italics."""
     marks = ("**{}**", "<u>{}</u>", "*{}*")
-    lines = [f"### {table.title}", "", heading_of(table), "", _line([table.heading, *(c.label for c in table.columns)])]
+    lines = [
+        f"### {table.title}",
+        "",
+        heading_of(table),
+        "",
+        _line([table.heading, *(_markdown(c.label) for c in table.columns)]),
+    ]
     lines.append(_line(["---", *("---:" for _ in table.columns)]))
     for i, row in enumerate(table.rows):
-        label = row.label.replace("|", r"\|").replace("_", r"\_").replace("*", r"\*")
-        lines.append(_line([label, *_cells(table, i, marks)]))
+        lines.append(_line([_markdown(row.label), *_cells(table, i, marks)]))
     return "\n".join([*lines, *(["", *sources_of(table)] if sources_of(table) else [])]) + "\n"
 
 
@@ -254,7 +265,10 @@ def _latex_line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
+def _markdown(text: str) -> str:
+    return re.sub(r"[\\|_*<`]", r"\\\g<0>", text)
+
+
 def _latex(text: str) -> str:
-    for mark in r"&%$#_{}":
-        text = text.replace(mark, "\\" + mark)
-    return text
+    words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(words.get(mark, "\\" + mark if mark in "&%$#_{}" else mark) for mark in text)

@@ -63,7 +63,7 @@ class TrackerResults:
     Attributes:
         tracker: its name in tables.
         benchmark: name.
-        protocol: "ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term", "got10k" or "masks".
+        protocol: "ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term" or "got10k".
         runs: by name of the sequence, in the order of the repetitions.
     """
 

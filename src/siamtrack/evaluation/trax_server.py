@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 
 from siamtrack.box import Box
-from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.clips import read_picture
 from siamtrack.errors import DataError, MissingExtraError, SiamtrackError
-from siamtrack.evaluation.protocols_following import start_box as box_from
+from siamtrack.evaluation.protocols_following import box_of_region
 from siamtrack.image import Image
 from siamtrack.metrics.vot import Region
 from siamtrack.tracking import Prediction, Tracker
@@ -60,7 +59,9 @@ class Targets:
         return predictions + [Prediction(box=box, score=float("nan")) for box in boxes]
 
     def _box(self, region: Region) -> Box:
-        return box_from(BenchmarkSequence(name="of the TraX session", regions=[region]), 0, self._start_box)
+        if np.isnan(region).any():
+            raise DataError(f"A target joins with the region {region.tolist()}; expected numbers, x,y,w,h or the corners.")
+        return box_of_region(region, self._start_box)
 
 
 def serve(tracker: Tracker[Any], *, name: str, start_box: str = "area") -> None:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from siamtrack.errors import DataError
 from siamtrack.metrics.vot_presets import Bounds, BoxCorners, VOTPreset
-from siamtrack.polygon import OverlapRule, Polygon, box_corners, polygon_overlaps
+from siamtrack.polygon import OverlapRule, Polygon, polygon_overlaps
 
 Region = NDArray[np.float64]
 """One frame's entry: (1,) a code; (4,) a box x, y, w, h; (6,), (8,), ... corners x1, y1, x2, y2, ... of a polygon."""
@@ -111,7 +111,7 @@ def code_of(region: ArrayLike) -> int | None:
 
 def frames_with(run: Sequence[Region], code: int) -> list[int]:
     """Indices of the frames that hold a code."""
-    return [i for i, region in enumerate(run) if code_of(region) == code]
+    return [i for i, region in enumerate(run) if len(region) == 1 and region[0] == code]
 
 
 def region_overlaps(
@@ -136,27 +136,31 @@ def region_overlaps(
     Returns:
         (N,), in [0, 1]; NaN where either holds a code or a NaN.
     """
-    pairs = zip(run, truth, strict=True)
-    compared = [i for i, pair in enumerate(pairs) if code_of(pair[0]) is None and code_of(pair[1]) is None]
+    compared = [i for i, pair in enumerate(zip(run, truth, strict=True)) if min(map(len, pair)) > 1]
     less = 1 if bounds == "last pixel" else 0
     overlaps = np.full(len(run), np.nan)
     overlaps[compared] = polygon_overlaps(
-        [_polygon(run[i], corners) for i in compared],
-        [_polygon(truth[i], corners) for i in compared],
+        _polygons([run[i] for i in compared], corners),
+        _polygons([truth[i] for i in compared], corners),
         rule=rule,
         bounds=None if bounds == "none" else (size[0] - less, size[1] - less),
     )
     return overlaps
 
 
-def _polygon(region: ArrayLike, corners: BoxCorners) -> Polygon:
-    values = np.asarray(region, np.float64)
-    if len(values) != 4:
-        return values.reshape(-1, 2)
+def _polygons(regions: Sequence[Region], corners: BoxCorners) -> list[Polygon]:
+    boxes = [i for i, region in enumerate(regions) if len(region) == 4]
+    values = np.array([regions[i] for i in boxes], np.float64).reshape(-1, 4)
     if corners == "rounded":
         values = np.rint(values)
     # an inclusive box of less than a pixel turns over; the tools let it, and count the pixels of what comes out
-    return box_corners(values if corners == "continuous" else values - (0, 0, 1, 1))
+    sizes = values[:, 2:] if corners == "continuous" else values[:, 2:] - 1
+    left, top, right, bottom = (*values[:, :2].T, *(values[:, :2] + sizes).T)
+    upright = np.stack([left, top, right, top, right, bottom, left, bottom], 1)
+    all_of_them = list(regions)
+    for i, points in zip(boxes, upright, strict=True):
+        all_of_them[i] = points
+    return [np.asarray(points, np.float64).reshape(-1, 2) for points in all_of_them]
 
 
 def runs_of(sequence: SupervisedSequence, preset: VOTPreset) -> Sequence[Sequence[Region]]:
@@ -192,8 +196,8 @@ def run_overlaps(sequence: SupervisedSequence, preset: VOTPreset, bounds: Bounds
 
 def _reaches_border(region: Region, truth: Region, sequence: SupervisedSequence) -> bool:
     """Whether a part of one of them may lie beyond the last pixel; a pixel more is allowed for rounding."""
-    for one in (region, truth):
-        right, bottom = (one[0] + one[2], one[1] + one[3]) if len(one) == 4 else (one[0::2].max(), one[-1::-2].max())
+    for one in (region.tolist(), truth.tolist()):  # numpy takes long for single numbers
+        right, bottom = (one[0] + one[2], one[1] + one[3]) if len(one) == 4 else (max(one[0::2]), max(one[-1::-2]))
         if right > sequence.width - 2 or bottom > sequence.height - 2:
             return True
     return False

@@ -19,7 +19,6 @@ from siamtrack.metrics.vot import (
     Floats,
     Region,
     SupervisedSequence,
-    code_of,
     frames_with,
     region_overlaps,
     run_overlaps,
@@ -120,8 +119,11 @@ def check_supervised(
             of the preset.
     """
     truth = sequence.truth
-    lost = [i for i in range(len(run)) if code_of(run[i]) is None and code_of(truth[i]) is None and not overlaps[i] > 0]
-    lost = [i for i in lost if not np.isnan(truth[i]).any()]
+    lost = [
+        i
+        for i in np.flatnonzero(~(overlaps > 0)).tolist()
+        if len(run[i]) > 1 and len(truth[i]) > 1 and not np.isnan(truth[i]).any()
+    ]
     # the harness that ran the tracker may have counted pixels in another way, and painted more of them
     size, pairs = (sequence.width, sequence.height), ([run[i] for i in lost], [truth[i] for i in lost])
     exact, counted = (region_overlaps(*pairs, size=size, rule=rule) for rule in ("exact", "trax"))

@@ -88,19 +88,25 @@ PRESETS = {
 }
 """Preset of each tool, by name."""
 
-EAO_INTERVALS = {2015: (108, 371), 2016: (108, 371), 2017: (100, 356), 2018: (100, 356), 2019: (46, 291)}
+EAO_INTERVALS = {
+    "vot2015": (108, 371),
+    "vot2016": (108, 371),
+    "vot2017": (100, 356),
+    "vot2018": (100, 356),
+    "vot2019": (46, 291),
+}
 """Shortest and longest length that the EAO of a challenge is the mean over (stack files of the VOT toolkits)."""
 
 
-def eao_interval(year: int) -> tuple[int, int]:
-    """The lengths, both included, that the EAO of that year's short-term challenge is the mean over.
+def eao_interval(challenge: str) -> tuple[int, int]:
+    """The lengths, both included, that the EAO of a short-term challenge such as "vot2018" is the mean over.
 
     Raises:
         DataError: no such interval: EAO came in 2015, and the challenges from 2020 on are not run with restarts.
     """
-    if year not in EAO_INTERVALS:
+    if challenge not in EAO_INTERVALS:
         raise DataError(
-            f"There is no EAO interval for VOT{year}; known are the supervised challenges {min(EAO_INTERVALS)} to "
+            f"There is no EAO interval for '{challenge}'; known are those of the challenges {min(EAO_INTERVALS)} to "
             f"{max(EAO_INTERVALS)}. Later ones start trackers at anchors and cannot be scored from restarts."
         )
-    return EAO_INTERVALS[year]
+    return EAO_INTERVALS[challenge]

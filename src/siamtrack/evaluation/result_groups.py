@@ -1,18 +1,17 @@
-"""What a report is about: the results of several trackers under each protocol that they were run by, scored and ranked."""
+"""What tables and reports are about: the results of several trackers, scored and ranked, a group for each protocol."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.errors import DataError
-from siamtrack.evaluation.foreign import FoundResults, read_results
-from siamtrack.evaluation.foreign_folders import ResultFolder, find_result_folders
+from siamtrack.evaluation.foreign import FoundResults, read_results, results_on
 from siamtrack.evaluation.scoring import score
 from siamtrack.evaluation.scoring_parts import Scores
 from siamtrack.evaluation.store import RUN
@@ -48,33 +47,65 @@ def find_groups(
     first_pixel: int | None = None,
     partial: bool = False,
 ) -> list[Group]:
-    """A group for each protocol that there are results of, in the benchmark's order.
+    """A group for each protocol that there are results of, in the benchmark's order; see `read_group`.
 
     Args:
         folders: of results: of one tracker, or of several.
         benchmark: that they are results on.
         sequences: of it, or some of them.
         preset: name of the tool whose numbers to give; None: the benchmark's own.
-        protocol: take results of this one only.
+        protocol: take results of this one only, which each of the folders must have.
         first_pixel: see `foreign.read_results`.
         partial: score the sequences that all results of a group have.
+    """
+    named = {folder: [protocol] if protocol else protocols_in(folder, benchmark) for folder in folders}
+    return [
+        read_group(
+            [folder for folder in folders if name in named[folder]],
+            benchmark,
+            sequences,
+            protocol=name,
+            preset=preset,
+            first_pixel=first_pixel,
+            partial=partial,
+        )
+        for name in _in_order({name for names in named.values() for name in names}, benchmark)
+    ]
+
+
+def read_group(
+    folders: Sequence[Path],
+    benchmark: Benchmark,
+    sequences: Sequence[BenchmarkSequence],
+    *,
+    protocol: str,
+    preset: str | None = None,
+    first_pixel: int | None = None,
+    partial: bool = False,
+) -> Group:
+    """The trackers in some folders that were run under a protocol; arguments as for `find_groups`.
 
     Raises:
         DataError: see `foreign.read_results`; or two folders hold results of a tracker of the same name.
     """
-    read: dict[str, dict[str, FoundResults]] = {}
+    read: dict[str, FoundResults] = {}
     for folder in folders:
-        there: dict[tuple[str, str], FoundResults] = {}
-        for wanted in [protocol] if protocol else _protocols(folder, benchmark):
-            for one in read_results(folder, benchmark, sequences, protocol=wanted, first_pixel=first_pixel, partial=partial):
-                there[one.results.protocol, one.results.tracker] = one
-        for (name, tracker), one in there.items():
-            if tracker in read.setdefault(name, {}):
+        for one in read_results(folder, benchmark, sequences, protocol=protocol, first_pixel=first_pixel, partial=partial):
+            tracker = one.results.tracker
+            if tracker in read:
                 raise DataError(f"Several results are called '{tracker}', after their folder; give each folder its own name.")
-            read[name][tracker] = one
-    order = {name: i for i, name in enumerate(benchmark.protocols)}
-    names = sorted(read, key=lambda name: order.get(name, len(order)))
-    return [_group(name, list(read[name].values()), sequences, preset or benchmark.preset) for name in names]
+            read[tracker] = one
+    return _group(protocol, list(read.values()), sequences, preset or benchmark.preset)
+
+
+def protocols_in(folder: Path, benchmark: Benchmark) -> list[str]:
+    """How the trackers in a folder were run, in the benchmark's order; the usual way where there are no results on it.
+
+    Raises:
+        DataError: the folder is missing, or there are no results at all in it.
+    """
+    named = {str(one.protocol) for one in results_on(folder, benchmark)}
+    return _in_order(named, benchmark) or [benchmark.protocols[0]]
 
 
 def find_origins(folders: Sequence[Path], benchmark: Benchmark) -> dict[tuple[str, str], dict[str, Any]]:
@@ -83,7 +114,7 @@ def find_origins(folders: Sequence[Path], benchmark: Benchmark) -> dict[tuple[st
     Raises:
         DataError: a record cannot be read.
     """
-    ours = [found for folder in folders for found in _on(benchmark, folder) if found.kind == "ours"]
+    ours = [found for folder in folders for found in results_on(folder, benchmark) if found.kind == "ours"]
     return {(one.tracker, str(one.protocol)): _record(one.path / RUN) for one in ours}
 
 
@@ -94,15 +125,9 @@ def _record(path: Path) -> dict[str, Any]:
         raise DataError(f"'{path}' is no JSON object that says what made the results beside it: {error}.") from None
 
 
-def _protocols(folder: Path, benchmark: Benchmark) -> list[str | None]:
-    """Those that folders are named after, and None for files that do not say theirs."""
-    named = {found.protocol for found in _on(benchmark, folder)}
-    return sorted(named, key=lambda name: name or "") or [None]
-
-
-def _on(benchmark: Benchmark, folder: Path) -> list[ResultFolder]:
-    found = find_result_folders(folder)
-    return [one for one in found if one.kind != "ours" or one.path.parent.name == benchmark.name]
+def _in_order(protocols: Iterable[str], benchmark: Benchmark) -> list[str]:
+    order = {name: i for i, name in enumerate(benchmark.protocols)}
+    return sorted(protocols, key=lambda name: (order.get(name, len(order)), name))
 
 
 def _group(protocol: str, read: Sequence[FoundResults], sequences: Sequence[BenchmarkSequence], preset: str) -> Group:
