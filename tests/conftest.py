@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("siamtrack", parent=settings(), deadline=None)  # no test depends on time
+settings.load_profile("siamtrack")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -167,15 +167,16 @@ def test_bad_csv(tmp_path):
         Folder(tmp_path)
 
 
-@pytest.mark.parametrize(("file", "frames"), [("groundtruth.txt", "seq"), ("groundtruth_rect.txt", "seq/img")])
-def test_ground_truth(tmp_path, file, frames):
+@pytest.mark.parametrize(("file", "first", "frames"), [("groundtruth.txt", 0, "seq"), ("groundtruth_rect.txt", 1, "seq/img")])
+def test_ground_truth(tmp_path, file, first, frames):
     write_pictures(tmp_path / frames, "{}.jpg")
-    lines = [",".join(f"{v:.4f}" for v in b) for b in boxes()[0]]
+    lines = [f"{x + first:.4f},{y + first:.4f},{w:.4f},{h:.4f}" for x, y, w, h in boxes()[0]]
     put(tmp_path / "seq" / file, "\n".join(lines))
     assert_same_boxes(Folder(tmp_path).clip("seq"), ["0"], 5e-5, boxes()[:1])
     put(tmp_path / "seq" / file, "1,2,3,4\nnan,nan,nan,nan\n0,0,0,0\n" + "5,6,7,8\n" * (LENGTH - 3))
     nan = [math.nan] * 4
-    np.testing.assert_array_equal(Folder(tmp_path).clip("seq").targets[0].boxes[:4], [[1, 2, 3, 4], nan, nan, [5, 6, 7, 8]])
+    wanted = [[1 - first, 2 - first, 3, 4], nan, nan, [5 - first, 6 - first, 7, 8]]
+    np.testing.assert_array_equal(Folder(tmp_path).clip("seq").targets[0].boxes[:4], wanted)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from siamtrack.pair import Pair
 from siamtrack.training.pair_sheet import pair_sheet
 
 GAP = 12  # around a tile of the sheet, pixels
+LEGEND = 44  # above the tiles
 TEMPLATE, BETWEEN = 127, 6  # left of the search patch
 
 
@@ -27,7 +28,7 @@ def shown(pair: Pair) -> Image:
     """The search patch as it is drawn, at its own scale."""
     size = pair.search.shape[0]
     wide = TEMPLATE + BETWEEN + size
-    sheet = pair_sheet([("", pair)], columns=1)
+    sheet = pair_sheet([("", pair)], columns=1)[LEGEND:]
     scale = (sheet.shape[1] - 2 * GAP) / wide
     at = (np.arange(size) + 0.5) * scale + GAP
     columns = (at + (TEMPLATE + BETWEEN) * scale).astype(int)
@@ -69,7 +70,7 @@ def test_the_box_and_the_centre_are_drawn() -> None:
 
 
 def test_the_template_is_beside_the_search_patch_and_pairs_are_in_order() -> None:
-    sheet = pair_sheet([("first", pair((0, 0))), ("second", pair((30, 0)))], columns=2)
+    sheet = pair_sheet([("first", pair((0, 0))), ("second", pair((30, 0)))], columns=2)[LEGEND:]
     assert sheet.shape[1] == 1600
     bright = np.where((sheet == 200).all(2).sum(0) > 100)[0]  # columns of the two templates
     assert np.flatnonzero(np.diff(bright) > 1).size == 1

@@ -15,6 +15,7 @@ from siamtrack.image import Image
 _GROUND: Colour = (40, 41, 43)
 _GAP = 12  # between the pictures of a contact sheet, pixels
 _THUMBNAIL = 480  # longer side of a kept picture, pixels
+_STRIP = 44  # height of a legend, pixels
 
 
 def contact_sheet(tiles: Sequence[tuple[str, Image]], *, width: int = 1600, columns: int | None = None) -> Image:
@@ -51,6 +52,17 @@ def contact_sheet(tiles: Sequence[tuple[str, Image]], *, width: int = 1600, colu
         sheet[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
         write_text(sheet, shortened(caption, letters, cell_width), x, y + cell_height + letters * 1.5, letters, LIGHT)
     return sheet
+
+
+def with_legend(sheet: Image, entries: Sequence[tuple[str, Colour]]) -> Image:
+    """The sheet under a dark strip that says which colour stands for what."""
+    strip = np.full((_STRIP, sheet.shape[1], 3), DARK, np.uint8)
+    x, letters = 14, 15.0
+    for name, colour in entries:
+        strip[_STRIP // 2 - 7 : _STRIP // 2 + 7, x : x + 26] = colour
+        write_text(strip, name, x + 36, _STRIP / 2 + letters / 2 - 1, letters, LIGHT)
+        x += 36 + text_width(name, letters) + 30
+    return np.vstack([strip, sheet])
 
 
 def _columns_for(count: int, ratio: float) -> int:

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from siamtrack.box import Box, Boxes, center_error
-from siamtrack.draw import DARK, LIGHT, Colour, text_width, write_text
+from siamtrack.draw import Colour
 from siamtrack.experiments.videos import Video
 from siamtrack.image import Image
-from siamtrack.sheets import contact_sheet
+from siamtrack.sheets import contact_sheet, with_legend
 
 TRUTH: Colour = (255, 170, 0)
 TRACKERS: tuple[Colour, ...] = ((0, 190, 70), (40, 110, 255), (225, 15, 75), (200, 60, 220))
@@ -20,7 +20,6 @@ TRACKERS: tuple[Colour, ...] = ((0, 190, 70), (40, 110, 255), (225, 15, 75), (20
 _SIDE = 480  # longer side of a drawn frame, pixels
 _LINE = 2  # of the last tracker's box, pixels; each box before it, and the true one first of all, is this much wider
 _FRACTION = 4  # bits behind the point in OpenCV's coordinates
-_STRIP = 44  # height of the legend, pixels
 
 
 def snapshots(video: Video, tracks: Mapping[str, Boxes], *, count: int = 8, columns: int = 4) -> Image:
@@ -45,7 +44,7 @@ def snapshots(video: Video, tracks: Mapping[str, Boxes], *, count: int = 8, colu
             tiles.append((_caption(frame.index, boxes), _drawn(frame.image, boxes)))
     columns = min(columns, len(tiles))
     sheet = contact_sheet(tiles, width=12 + columns * 372, columns=columns)
-    return np.vstack([_legend(sheet.shape[1], ["truth", *tracks]), sheet])
+    return with_legend(sheet, list(zip(["truth", *tracks], (TRUTH, *(TRACKERS * len(tracks))), strict=False)))
 
 
 def _caption(number: int, boxes: Sequence[Boxes]) -> str:
@@ -72,13 +71,3 @@ def _outline(picture: Image, box: Box, colour: Colour, thickness: int) -> None:
     corners = [(box.x, box.y), (box.x + box.w, box.y), (box.x + box.w, box.y + box.h), (box.x, box.y + box.h)]
     points = np.array([[round((v - 0.5) * 2**_FRACTION) for v in corner] for corner in corners], np.int32)
     cv2.polylines(picture, [points], True, colour, thickness, cv2.LINE_AA, _FRACTION)
-
-
-def _legend(width: int, names: Sequence[str]) -> Image:
-    strip = np.full((_STRIP, width, 3), DARK, np.uint8)
-    x, letters = 14, 15.0
-    for name, colour in zip(names, (TRUTH, *(TRACKERS * len(names))), strict=False):
-        strip[_STRIP // 2 - 7 : _STRIP // 2 + 7, x : x + 26] = colour
-        write_text(strip, name, x + 36, _STRIP / 2 + letters / 2 - 1, letters, LIGHT)
-        x += 36 + text_width(name, letters) + 30
-    return strip

@@ -10,20 +10,21 @@ import torch
 from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.draw import draw_boxes
+from siamtrack.draw import Colour, draw_boxes
 from siamtrack.image import Image
 from siamtrack.layers.alexnet import TOTAL_STRIDE_PX
 from siamtrack.models.siamfc import labels
 from siamtrack.pair import Pair
-from siamtrack.sheets import contact_sheet
+from siamtrack.sheets import contact_sheet, with_legend
 
-_RED, _BLUE = np.array([230, 40, 50]), np.array([40, 80, 220])
-_WHITE = (255, 255, 255)
+_RED: Colour = (230, 40, 50)
+_BLUE: Colour = (40, 80, 220)
+_WHITE: Colour = (255, 255, 255)
 _GAP = 6  # px between template and search patch
 
 
 def pair_sheet(pairs: Sequence[tuple[str, Pair]], *, columns: int | None = None) -> Image:
-    """Captioned pairs in a grid, each search patch with the target's box and a small cross at its centre.
+    """Captioned pairs in a grid under a legend, each search patch with the target's box and a small cross at its centre.
 
     Over the search patch lie the cells of SiamFC's score map, each where a template would sit in the patch: red where the
     label is the target, blue where it is background.
@@ -32,7 +33,8 @@ def pair_sheet(pairs: Sequence[tuple[str, Pair]], *, columns: int | None = None)
         pairs: caption and pair each.
         columns: pairs in a row; None: as many as come near 3:2.
     """
-    return contact_sheet([(caption, _tile(pair)) for caption, pair in pairs], columns=columns)
+    sheet = contact_sheet([(caption, _tile(pair)) for caption, pair in pairs], columns=columns)
+    return with_legend(sheet, [("label: target", _RED), ("label: background", _BLUE), ("centre of the target", _WHITE)])
 
 
 def _tile(pair: Pair) -> Image:

@@ -2,8 +2,8 @@
 
 * NAME.csv with the header frame,target,x,y,w,h,score (see `siamtrack.result_layouts`), beside the video NAME.mp4, the folder
   NAME or the folder NAME/img; frames count from 0.
-* groundtruth.txt or groundtruth_rect.txt: x,y,w,h a line for each frame, 0-based and just as written, beside the frames or
-  img/, or a video. NaN, or no width and height at all, says that the target is not in view.
+* groundtruth.txt, 0-based and just as written, or OTB's groundtruth_rect.txt, 1-based: x,y,w,h a line for each frame, beside
+  the frames or img/, or a video. NaN, or no width and height at all, says that the target is not in view.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from siamtrack.results import Row, read_boxes, read_rows
 LOOKS_LIKE = "siamtrack CSV (frame,target,x,y,w,h) as NAME.csv beside a video or folder NAME", "groundtruth.txt beside img/"
 
 _COLUMNS = {"frame", "target", "x", "y", "w", "h"}
-_GROUND_TRUTH = ("groundtruth.txt", "groundtruth_rect.txt")
+_ONE_BASED = "groundtruth_rect.txt"
+_GROUND_TRUTH = ("groundtruth.txt", _ONE_BASED)
 
 
 def find(media: Media) -> list[Found]:
@@ -89,7 +90,8 @@ def _rows(path: Path) -> list[Row]:
     try:
         if path.name not in _GROUND_TRUTH:
             return read_rows(path, format="csv")
-        boxes = [Box(*map(float, values)) for values in read_boxes(path)]
+        first = 1 if path.name == _ONE_BASED else 0
+        boxes = [Box(x - first, y - first, w, h) for x, y, w, h in read_boxes(path).tolist()]
     except InputError as error:
         raise DataError(str(error)) from None
     if not boxes:
