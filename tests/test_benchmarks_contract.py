@@ -10,7 +10,7 @@ import pytest
 from benchmark_files import add_lines, as_lines, walk
 
 from siamtrack.datasets import lasot
-from siamtrack.datasets.benchmark_folders import choose_sequences, table
+from siamtrack.datasets.benchmark_folders import PartError, choose_sequences, table
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.library import _benchmarks, benchmark_names, open_benchmark
 from siamtrack.metrics import long_term, ope_presets, vot_presets
@@ -75,13 +75,42 @@ def test_the_sequences_of_a_part_are_those_named_in_that_order(tmp_path: Path) -
         open_benchmark("plain", tmp_path, [])
 
 
+@pytest.mark.parametrize("name", ["otb100", "vot2018", "plain", "davis2017-val"])
+def test_a_root_that_is_a_file(tmp_path: Path, name: str) -> None:
+    add_lines(tmp_path / "data.zip", ["PK"])
+    with pytest.raises(DataError, match=r"data.zip' is a file; expected the folder with .*Unpack archives first"):
+        open_benchmark(name, tmp_path / "data.zip")
+
+
+def test_sequences_are_called_a_part_only_of_what_they_are_of() -> None:
+    known = _benchmarks()
+    assert known["vot2018"].part(["ants1", "bag"]) == "VOT2018, 2 of 60 sequences"
+    assert known["vot2018"].part(sorted(known["vot2018"].names)) == "VOT2018, all 60 sequences"
+    assert known["vot2018"].part(["0000", "0001"]) == "own sequences in the layout of VOT2018, 2 sequences"
+    assert known["davis2017-val"].part(["0000_1"]) == "own sequences in the layout of DAVIS 2017, validation, 1 sequence"
+    assert known["davis2017-val"].part(["dogs-jump_2"]) == "DAVIS 2017, validation, 1 of 61 sequences"
+    assert known["davis2016-val"].part(["bmx-trees"]) == "DAVIS 2016, validation, 1 of 20 sequences"
+    assert known["otb100"].part(["Deer"]) == "OTB-100, 1 of 100 sequences"
+    assert known["plain"].part(["ball", "car"]) == "Own sequences, 2 sequences"
+
+
+def test_what_is_there_of_a_part_is_known() -> None:
+    for complete in (3, ["c", "b", "a"]):
+        with pytest.raises(PartError) as error:
+            choose_sequences(None, ["a", "b"], complete=complete, title="T", root=Path("here"))
+        assert sorted(error.value.present) == ["a", "b"]
+    with pytest.raises(DataError, match=r"Found 4 sequences in 'here'; T has 3\. Is it another benchmark") as more:
+        choose_sequences(None, "abcd", complete=3, title="T", root=Path("here"))
+    assert not isinstance(more.value, PartError)
+
+
 def test_missing_sequences_are_counted_and_named() -> None:
     complete = [f"s{number}" for number in range(9)]
     with pytest.raises(DataError, match=r"8 of 9 .* s1, s2, s3, s4, s5 and 3 more.*--sequences"):
         choose_sequences(None, ["s0"], complete=complete, title="T", root=Path("here"))
     with pytest.raises(DataError, match=r"1 of 2 sequences of T are not in 'here': s3"):
         choose_sequences(["s0", "s3"], ["s0"], complete=complete, title="T", root=Path("here"))
-    with pytest.raises(DataError, match=r"There are 2 sequences in 'here'; T has 3.*--sequences"):
+    with pytest.raises(DataError, match=r"Found 2 sequences in 'here'; T has 3.*--sequences"):
         choose_sequences(None, ["a", "b"], complete=3, title="T", root=Path("here"))
     assert choose_sequences(["b"], ["a", "b"], complete=3, title="T", root=Path("here")) == ["b"]
 

@@ -49,7 +49,7 @@ def test_davis_2017_has_a_sequence_for_each_object_of_the_first_frame(tmp_path: 
         open_benchmark("davis2017-val", root, ["two_4"])
     with pytest.raises(SettingsError, match="no sequence 'three'"):
         open_benchmark("davis2017-val", root, ["three_1"])
-    with pytest.raises(DataError, match=r"names 1 videos; DAVIS 2017, validation has 30"):
+    with pytest.raises(DataError, match=r"Found 1 video in .*; DAVIS 2017, validation has 30.*--sequences"):
         open_benchmark("davis2017-val", root)
 
 

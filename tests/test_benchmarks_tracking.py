@@ -84,6 +84,14 @@ def test_lasot_in_the_evaluation_toolkits_files(tmp_path: Path) -> None:
     assert not found[0].frames
 
 
+def test_lasot_with_the_flags_beside_the_boxes(tmp_path: Path) -> None:
+    add_lines(tmp_path / "annos" / "airplane-1.txt", as_lines(walk(2)))
+    add_lines(tmp_path / "absent" / "airplane-1.txt", [0, 1])
+    absent = one(tmp_path, "lasot", "airplane-1").absent
+    assert absent is not None
+    assert absent.tolist() == [False, True]
+
+
 def test_lasot_in_pysot_json_says_where_the_target_is_visible(tmp_path: Path) -> None:
     """The flags of the JSON file are the opposite of the toolkit's."""
     entry = {"img_names": [], "gt_rect": walk(3), "attr": ["FM"], "absent": [1, 0, 1]}
@@ -120,6 +128,15 @@ def test_uav123_truth_of_another_length(tmp_path: Path) -> None:
     add_lines(tmp_path / "anno" / "UAV20L" / "att" / "bike1.txt", ["1,0"])
     with pytest.raises(DataError, match="has 2 entries; expected 12: SV, ARC"):
         one(tmp_path, "uav20l", "bike1")
+
+
+def test_uav123_with_the_files_of_both_benchmarks_side_by_side(tmp_path: Path) -> None:
+    for name, frames in (("bird1_1", 253), ("bird1", 2437)):
+        add_lines(tmp_path / "anno" / f"{name}.txt", as_lines(walk(frames)))
+    assert len(one(tmp_path, "uav123", "bird1_1")) == 253
+    assert len(one(tmp_path, "uav20l", "bird1")) == 2437
+    (tmp_path / "anno" / "UAV20L").mkdir()  # without files it is none
+    assert len(one(tmp_path, "uav20l", "bird1")) == 2437
 
 
 def test_uav123_in_pysot_json(tmp_path: Path) -> None:
@@ -170,7 +187,7 @@ def test_trackingnet_test_frames_count_from_0_without_zeros(tmp_path: Path) -> N
     assert [path.stem for path in sequence.frames] == [str(number) for number in range(12)]
     assert sequence.first_box == (10, 20, 30, 40)
     assert np.isnan(sequence.boxes[1:]).all()
-    with pytest.raises(DataError, match=r"There are 1 sequences in .*; TrackingNet has 511"):
+    with pytest.raises(DataError, match=r"Found 1 sequence in .*; TrackingNet has 511"):
         open_benchmark("trackingnet", tmp_path)
 
 
@@ -214,7 +231,7 @@ def test_dtb70(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sequence.boxes, zero_based(walk(3)))
     assert sequence.attributes == {"SV", "ARV", "SOA"}
     assert len(sequence.frames) == 3
-    with pytest.raises(DataError, match=r"There are 1 sequences in .*; DTB70 has 70"):
+    with pytest.raises(DataError, match=r"Found 1 sequence in .*; DTB70 has 70"):
         open_benchmark("dtb70", tmp_path)
 
 

@@ -83,7 +83,7 @@ def test_a_whole_year_is_what_its_list_names(tmp_path: Path) -> None:
     benchmark, found = open_benchmark("vot2013", tmp_path)
     assert len(found) == benchmark.length == 16
     assert {sequence.name for sequence in found} == set(names)
-    with pytest.raises(DataError, match=r"has 16 sequences; VOT2014 has 25. Is it another year\?"):
+    with pytest.raises(DataError, match=r"Found 16 sequences in .*; VOT2014 has 25. Is it another benchmark\?.*--sequences"):
         open_benchmark("vot2014", tmp_path)
     (tmp_path / "s3" / "groundtruth.txt").unlink()
     with pytest.raises(DataError, match=r"1 of 16 sequences of VOT2013 are not in .*: s3"):
@@ -140,7 +140,7 @@ def test_pysot_json_of_vot(tmp_path: Path) -> None:
     assert set(sequence.tags) == {"camera_motion", "motion_change", "size_change"}  # an empty list: no such tag
     assert sequence.tags["camera_motion"].tolist() == [0, 1]
     assert sequence.image_size == (640, 480)
-    with pytest.raises(DataError, match=r"There are 1 sequences in .*; VOT2018 has 60"):
+    with pytest.raises(DataError, match=r"Found 1 sequence in .*; VOT2018 has 60"):
         open_benchmark("vot2018", tmp_path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import INPUT, OUTPUT, refused, run
-from result_files import FRAMES, benchmark, walk, write_boxes, write_lines
+from result_files import FRAMES, benchmark, sequence, walk, write_boxes, write_lines
 from result_files import run as one_run
 
 from siamtrack.evaluation.store import ResultStore
@@ -65,7 +65,20 @@ def test_a_part_is_scored_only_if_asked_for(folder: Path) -> None:
     ended = run(*options, "--partial", folder=folder)
     assert ended.code == 0
     assert "1 of 2 sequences, which all results have" in ended.err
-    assert "plain, ope, 1 sequences" in ended.out
+    assert "plain, ope, 1 sequence\n" in ended.out
+
+
+def test_a_part_of_a_benchmark_is_scored_if_asked_for(folder: Path) -> None:
+    """What is there of VOT2018 are two sequences, and VOT has 60."""
+    for name in NAMES:
+        (folder / "clips" / name / "img").rename(folder / "clips" / name / "color")
+    more = ("--protocol", "unsupervised", "--preset", "otb-matlab")
+    options = ("compare", "results", "--benchmark", "VOT2018", "--root", "clips", *more)
+    refused(options, INPUT, "Found 2 sequences in 'clips'; VOT2018 has 60", "--sequences", folder=folder)
+    ended = run(*options, "--partial", folder=folder)
+    assert ended.code == 0, ended.err
+    assert "Note: The folder 'clips' has 2 sequences of the benchmark; these are scored." in ended.err
+    assert "vot2018, unsupervised, 2 sequences" in ended.out
 
 
 @pytest.mark.parametrize("layout", ["table", "csv", "markdown", "latex"])
@@ -102,7 +115,7 @@ def test_scores_of_two_protocols_are_never_in_one_table(folder: Path) -> None:
         store = ResultStore(folder / "ours", tracker=protocol, benchmark=benchmark("plain", first_pixel=0), protocol=protocol)
         store.begin({})
         for name in NAMES:
-            store.write(name, [one_run(walk())])
+            store.write(sequence(name), [one_run(walk())])
     options = ("compare", "ours", "results", "--benchmark", "plain", "--root", "clips", "--format", "csv")
     ended = run(*options, folder=folder)
     assert [line.split(",")[0] for line in ended.out.splitlines()] == ["tracker", "ope", "near", "far"]

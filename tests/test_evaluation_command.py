@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from command_line import EXTRA, FAST, INPUT, MODEL, OUTPUT, Ended, run, scene
+from command_line import EXTRA, FAST, INPUT, INTERRUPTED, MODEL, OUTPUT, Ended, run, scene
 from evaluation_runs import benchmark
 
 from siamtrack import library
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.errors import SettingsError
+from siamtrack.evaluation import runner_workers
+from siamtrack.evaluation.protocols import runs
+from siamtrack.evaluation.trajectory import Trajectory
 
 COUNT = 6
 Command = Callable[..., Ended]
@@ -130,6 +133,35 @@ def test_an_archive_for_a_server(command: Command, described: dict[str, object],
         assert archive.namelist() == ["One.txt", "Two.txt"]
 
 
+def test_what_is_to_be_done_is_said_before_anything_is_opened(command: Command) -> None:
+    ended = command("--tracker", "siamcf")
+    begins = "Running siamcf on Small, 2 of 3 sequences (12 frames), protocol ope, 1 worker; results in "
+    assert ended.err.splitlines()[0].startswith(begins)
+
+
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(tracker: object, sequence: BenchmarkSequence, *more: object) -> Iterator[Trajectory]:
+        if sequence.name == "Two":
+            raise KeyboardInterrupt
+        return runs(tracker, sequence, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner_workers, "runs", interrupted)
+    ended = command()
+    assert ended.code == INTERRUPTED
+    folder = Path("results/siamfc/otb-small/ope")
+    assert ended.err.splitlines()[-1] == (
+        f"Stopped by Ctrl-C. 1 of 2 sequences are finished in {folder}; the same command goes on."
+    )
+
+
+def test_numbers_that_are_left_out_have_a_reason(command: Command, described: dict[str, object]) -> None:
+    described.update(protocols=("supervised",), preset="vot-matlab", first_pixel=0)
+    ended = command("--sequences", "One")
+    assert ended.code == 0, ended.err
+    assert "EAO" not in ended.out.splitlines()[-1]
+    assert ended.err.splitlines()[-1].startswith("Note: No EAO: ")
+
+
 def test_the_last_line_gives_the_numbers_of_the_chosen_vot_tool(command: Command, described: dict[str, object]) -> None:
     described.update(protocols=("supervised", "unsupervised"), preset="vot-matlab", first_pixel=0)
     for protocol, key in (("supervised", "A"), ("unsupervised", "AO")):
@@ -146,7 +178,8 @@ def test_the_last_line_gives_the_numbers_of_the_chosen_vot_tool(command: Command
 
 def test_bad_input(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments, code, part in (
-        (("--benchmark", "otb"), INPUT, "no benchmark 'otb'"),
+        (("--benchmark", "otb-big"), INPUT, "no benchmark 'otb-big'"),
+        (("--benchmark", "otb"), INPUT, "Which one is meant: otb100, otb2013, otb50?"),
         (("--protocol", "trre"), INPUT, "Did you mean 'tre'?"),
         (("--tracker", "siamcf"), MODEL, "Did you mean 'siamfc'?"),
         (("--set", "start_box=round"), INPUT, "Unknown start_box 'round'"),

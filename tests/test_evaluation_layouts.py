@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from evaluation_runs import Scripted, done, sequence, truth
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.errors import DataError, InputError, OutputError
 from siamtrack.evaluation.layouts import decode, encode, layout_of
 from siamtrack.evaluation.store import ResultStore
@@ -37,6 +39,7 @@ def written(folder: Path, benchmark: str, protocol: str, runs: list[Trajectory])
 
 NO = [float("nan")] * 4
 BOXES = run([0, 0, 10, 5], [1.25, -2, 10, 5.5], NO)
+SEQ = BenchmarkSequence(name="Seq", regions=list(truth(3)))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ class TestStore:
     def test_a_sequence_without_a_record_is_not_finished(self, tmp_path: Path) -> None:
         store = self.store(tmp_path)
         store.begin(self.ORIGIN)
-        store.write("Seq", [BOXES])
+        store.write(SEQ, [BOXES])
         assert store.finished() == {"Seq"}
         assert np.array_equal(store.read().runs["Seq"][0].boxes, BOXES.boxes, equal_nan=True)
         (store.folder / "records" / "Seq.json").unlink()
@@ -154,8 +157,8 @@ class TestStore:
     def test_a_record_that_was_being_written_when_all_was_killed_is_none(self, tmp_path: Path) -> None:
         store = self.store(tmp_path)
         store.begin(self.ORIGIN)
-        store.write("Seq", [BOXES])
-        (store.folder / "records" / ".Two.json").write_text("", encoding="utf-8")
+        store.write(SEQ, [BOXES])
+        (store.folder / "records" / ".Two.json.77").write_text("", encoding="utf-8")
         assert store.finished() == {"Seq"}
         assert set(store.read().runs) == {"Seq"}
 
@@ -165,14 +168,30 @@ class TestStore:
         monkeypatch.setattr(Path, "replace", lambda self, to: (order.append(Path(to).name), replace(self, to))[1])
         store = self.store(tmp_path)
         store.begin(self.ORIGIN)
-        store.write("Seq", [BOXES])
+        store.write(SEQ, [BOXES])
         assert order == ["run.json", "Seq.txt", "Seq_confidence.value", "Seq_time.value", "Seq.json"]
+        assert not list(store.folder.rglob(".*"))
+
+    def test_two_processes_may_write_the_same_sequence(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The other one writes the file and renames it, just before this one renames its own."""
+        store, replace, others = self.store(tmp_path), Path.replace, [4711]
+
+        def interrupted(path: Path, to: Path) -> Path:
+            if others:
+                monkeypatch.setattr("os.getpid", partial(int, others.pop()))
+                store.write(SEQ, [BOXES])
+            return replace(path, to)
+
+        store.begin(self.ORIGIN)
+        monkeypatch.setattr(Path, "replace", interrupted)
+        store.write(SEQ, [BOXES])
+        assert set(store.read().runs) == {"Seq"}
         assert not list(store.folder.rglob(".*"))
 
     def test_results_of_something_else_are_not_mixed(self, tmp_path: Path) -> None:
         store = self.store(tmp_path)
         store.begin(self.ORIGIN)
-        store.write("Seq", [BOXES])
+        store.write(SEQ, [BOXES])
         store.begin(self.ORIGIN | {"machine": {"processors": 64}, "begun": "later"})
         with pytest.raises(OutputError, match=r"settings\.scales was 3 and is 5\. Give another --name, or --fresh"):
             store.begin(self.ORIGIN | {"settings": {"scales": 5}})
@@ -198,7 +217,7 @@ class TestStore:
     def test_damage_is_told(self, tmp_path: Path) -> None:
         store = self.store(tmp_path)
         store.begin(self.ORIGIN)
-        store.write("Seq", [BOXES])
+        store.write(SEQ, [BOXES])
         record = store.folder / "records" / "Seq.json"
         record.write_text('{"runs": [{"first": 0, "frames": 9}]}', encoding="utf-8")
         with pytest.raises(DataError, match=r"have \[3\] frames, not \[9\]"):
@@ -215,7 +234,7 @@ class TestStore:
         ):
             store = self.store(tmp_path, protocol, benchmark)
             store.begin(self.ORIGIN)
-            store.write("Seq", [BOXES])
+            store.write(SEQ, [BOXES])
             store.pack(archive := tmp_path / f"{benchmark}.zip")
             with zipfile.ZipFile(archive) as opened:
                 assert opened.namelist() == names
@@ -226,5 +245,6 @@ class TestStore:
     def test_truth_survives_the_disk_exactly(self, tmp_path: Path) -> None:
         store = self.store(tmp_path)
         store.begin(self.ORIGIN)
-        store.write("a", done(Scripted(), sequence(tmp_path / "frames", count=9), "ope"))
+        of = sequence(tmp_path / "frames", count=9)
+        store.write(of, done(Scripted(), of, "ope"))
         assert np.array_equal(store.read(["a"]).runs["a"][0].boxes, truth(9))

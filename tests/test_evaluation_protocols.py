@@ -213,7 +213,9 @@ class TestSupervised:
     def test_challenges_until_2015_have_their_own_overlap(self) -> None:
         assert settings_for(KNOWN["vot2014"], ProtocolSettings()).preset == "vot-matlab-2015"
         assert settings_for(KNOWN["vot2018"], ProtocolSettings()).preset == "vot-matlab"
-        assert settings_for(KNOWN["vot2014"], ProtocolSettings(preset="pysot")).preset == "pysot"
+        for preset in ("pysot", "vot-matlab"):
+            assert settings_for(KNOWN["vot2014"], ProtocolSettings(preset=preset)).preset == preset
+        assert settings_for(KNOWN["otb100"], ProtocolSettings()).preset is None
 
 
 class TestRealTime:
@@ -271,7 +273,7 @@ class TestOthers:
         assert check_protocol("tre", benchmark(), ProtocolSettings()) == "tre"
         with pytest.raises(SettingsError, match="not run under the protocol 'supervised'"):
             check_protocol("supervised", benchmark(), ProtocolSettings())
-        with pytest.raises(SettingsError, match="leave out the setting repetitions"):
+        with pytest.raises(SettingsError, match="leave out the setting repetitions, which is for supervised and got10k"):
             check_protocol("ope", benchmark(), ProtocolSettings(repetitions=2))
 
 

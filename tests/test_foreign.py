@@ -271,11 +271,6 @@ def test_results_of_another_benchmark_are_recognised(tmp_path: Path, names: list
         read_one(tmp_path / "T")
 
 
-def test_names_of_no_known_benchmark_look_like_none() -> None:
-    assert looks_like(["my video", "another"]) is None
-    assert looks_like([]) is None
-
-
 @pytest.mark.parametrize("frames", [5, 7])
 def test_wrong_lengths_are_never_cut_or_filled_up(tmp_path: Path, frames: int) -> None:
     write_all(tmp_path / "T")
@@ -318,8 +313,8 @@ def test_nan_and_sizes_below_zero_are_told_and_kept(tmp_path: Path) -> None:
     write_boxes(tmp_path / "T" / "CarScale.txt", bad)
     found = read_one(tmp_path / "T")
     assert found.remarks == (
-        "T: 2 boxes with NaN, in CarScale; the preset says what they count as.",
-        "T: 1 boxes with a width or height of 0 or less, in CarScale; the preset says what they count as.",
+        "T: 2 boxes with NaN, in CarScale; the preset says what that counts as.",
+        "T: 1 box with a width or height of 0 or less, in CarScale; the preset says what that counts as.",
     )
     assert boxes_of(found) == pytest.approx(bad, nan_ok=True)
 
@@ -351,7 +346,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 def test_folders_without_results(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"folder '{tmp_path / 'none'}' does not exist|none' folder does not exist"):
         read_one(tmp_path / "none")
-    with pytest.raises(DataError, match="There are no results in"):
+    with pytest.raises(DataError, match="No results found in"):
         read_one(tmp_path)
     with pytest.raises(DataError, match="is a file; give the folder"):
         read_one(write_lines(tmp_path / "CarScale.txt", ["1,2,3,4"]))
@@ -368,7 +363,7 @@ def test_our_own_results_are_read_with_the_way_they_were_run(tmp_path: Path) -> 
     store = ResultStore(tmp_path, tracker="siamfc", benchmark=OTB, protocol="tre")
     store.begin({"seed": 1})
     for name in NAMES:
-        store.write(name, [run(walk(), scores=np.arange(6)), run(walk()[2:], first=2)])
+        store.write(sequence(name), [run(walk(), scores=np.arange(6)), run(walk()[2:], first=2)])
     other = ResultStore(tmp_path, tracker="siamfc", benchmark=benchmark("uav123"), protocol="ope")
     other.begin({"seed": 1})
     known = dataclasses.replace(OTB, protocols=("ope", "tre"))

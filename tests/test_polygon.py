@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import cv2
@@ -247,3 +248,26 @@ def test_no_area_preserving_box_without_four_corners_or_area() -> None:
         area_preserving_box(STAR)
     with pytest.raises(BoxError, match="no width or no height"):
         area_preserving_box(np.array([[1, 0], [1, 2], [1, 4], [1, 5]], float))
+
+
+@pytest.mark.parametrize("rule", ["exact", "legacy", "trax", "python"])
+@pytest.mark.parametrize("box", [(0, 0, 50, 1e9), (-1e39, -1e39, 3e39, 3e39), (0, 0, 50, 140_000)])
+def test_a_tracker_that_diverges_fills_no_memory(rule: Any, box: tuple[float, ...]) -> None:
+    """A row of pixels takes some hundred bytes: 1e9 rows of them would not fit."""
+    truth = box_corners((10, 10, 30, 40))
+    tracemalloc.start()
+    (found,) = polygon_overlaps([box_corners(box)], [truth], rule=rule)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2e8
+    area = min(box[2], 2.0**41) * min(box[3], 2.0**41)
+    assert found == pytest.approx(1200 / area, rel=0.6)  # the tools count 31 x 41 of these; and corners end at 2 ** 40
+    assert found > 0
+
+
+def test_pixels_are_counted_up_to_where_no_picture_reaches() -> None:
+    """At the limit the true area of the overlap is within what counting pixels gives."""
+    truth = box_corners((10, 10, 30, 40))
+    for height in (131_000, 131_200):
+        (found,) = polygon_overlaps([box_corners((0, 0, 50, height))], [truth], rule="legacy")
+        assert found == pytest.approx(1200 / (50 * height), rel=1e-4)

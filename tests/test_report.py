@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from report_pages import SHIFTS, Page, column, group_of, report_of, sequences
+from result_files import benchmark
 
 from siamtrack.errors import MissingExtraError, OutputError
 from siamtrack.evaluation.published import PublishedScores
@@ -88,6 +89,7 @@ def test_published_rows_follow_and_are_told_apart() -> None:
     assert column(root.all("table", "sortable")[0], 0)[-1] == "Known (published)"
     assert [row.all("td", "place0") for row in root.all("tr", "published")] == [[]]
     assert "Published in Someone 2020: Known." in root.words
+    assert "listed below the measured ones and not ranked" in root.words
 
 
 def test_protocols_are_sections_of_one_page() -> None:
@@ -100,11 +102,24 @@ def test_protocols_are_sections_of_one_page() -> None:
     assert len(near) == 1  # a tracker looks the same everywhere
 
 
+def test_what_is_missing_is_said(page: str) -> None:
+    assert "No attributes: the files of the benchmark that were at hand name none." in Page(page).root.words
+    assert "listed below" not in Page(page).root.words
+
+
+def test_own_sequences_are_called_so() -> None:
+    known = replace(benchmark(), names=frozenset({"ants1", "bag"}))
+    root = Page(build_report(replace(report_of(group_of(sequences())), benchmark=known))).root
+    assert root.all("h1")[0].words == "Own sequences in the layout of OTB100"
+    assert "own sequences in the layout of OTB100, 2 sequences, 3 trackers" in " ".join(root.all("header")[0].words.split())
+
+
 def test_attributes_have_a_table_a_radar_and_a_plot_each() -> None:
     ball, car = sequences()
     members = [replace(ball, attributes=frozenset({"fast", "dark"})), replace(car, attributes=frozenset({"fast", "<blur>"}))]
     root = Page(build_report(report_of(group_of(members)))).root
     assert column(root.all("table", "sortable")[1], 0) == ["<blur>", "dark", "fast"]
+    assert "No attributes" not in root.words
     titles = [figure.attributes["aria-label"] for figure in root.all("figure")]
     assert "AUC by attribute (ope)" in titles
     assert titles[-3:] == ["Success: <blur> (1)", "Success: dark (1)", "Success: fast (2)"]

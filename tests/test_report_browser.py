@@ -34,14 +34,15 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     return build_report(report_of(group_of(sequences(tmp_path_factory.mktemp("frames")))))
 
 
-def after(text: str, folder: Path, *clicks: str) -> Element:
-    """The page after clicks on these elements, each of them chosen by CSS."""
+def after(text: str, folder: Path, *clicks: str, width: int = 800) -> Element:
+    """The page after clicks on these elements, each of them chosen by CSS, in a window of this width, pixels."""
     script = "".join(f"document.querySelector({json.dumps(css)}).click();" for css in clicks)
     file = folder / "report.html"
     file.write_text(
         text.replace("<script type", WATCH + "<script type").replace("</body>", f"<script>{script}</script></body>")
     )
-    command = [str(BROWSER), *QUIET, f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri()]
+    window = (f"--window-size={width},900", f"--user-data-dir={folder / 'profile'}")
+    command = [str(BROWSER), *QUIET, *window, "--dump-dom", file.as_uri()]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     page = Page(ended.stdout).root
     assert "data-error" not in page.all("body")[0].attributes
@@ -99,3 +100,9 @@ def test_what_is_open_moves_with_its_row_and_closes(text: str, tmp_path: Path) -
 def test_the_page_can_be_made_dark(text: str, tmp_path: Path) -> None:
     page = after(text, tmp_path, "#theme")
     assert "dark" in page.all("html")[0].attributes["style"]
+
+
+@pytest.mark.parametrize(("width", "wide"), [(500, True), (1600, False)])
+def test_a_table_that_is_wider_than_the_page_says_so(text: str, tmp_path: Path, width: int, wide: bool) -> None:
+    ranking = after(text, tmp_path, width=width).all("div", "scroll")[0]
+    assert ("wide" in ranking.attributes["class"].split()) is wide

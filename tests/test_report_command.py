@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from command_line import INPUT, OUTPUT, refused, run
 from report_pages import Page, column
-from result_files import FRAMES, benchmark, walk, write_boxes
+from result_files import FRAMES, benchmark, sequence, walk, write_boxes
 from result_files import run as one_run
 
 from siamtrack.evaluation.store import ResultStore
@@ -33,14 +33,14 @@ def folder(tmp_path: Path) -> Path:
         store = ResultStore(tmp_path / "ours", tracker="mine", benchmark=benchmark("plain", first_pixel=0), protocol=protocol)
         store.begin({"settings": {"scales": 7}, "versions": {"siamtrack": "9.9.9"}})
         for name in NAMES:
-            store.write(name, [replace(run, seconds=np.full(len(run), 0.02)) for run in runs])
+            store.write(sequence(name), [replace(run, seconds=np.full(len(run), 0.02)) for run in runs])
     return tmp_path
 
 
 def test_a_page_of_ours_and_of_others(folder: Path) -> None:
     ended = run("report", "results", "ours", *OPTIONS, "--out", "page.html", folder=folder)
     assert ended.code == 0, ended.err
-    assert "3 trackers on 2 sequences of Own sequences in page.html" in ended.out
+    assert "3 trackers on Own sequences, 2 sequences in page.html" in ended.out
     root = Page((folder / "page.html").read_text(encoding="utf-8")).root
     assert [section.attributes["id"] for section in root.all("section")] == ["ope", "tre", "sequences", "made"]
     assert column(root.all("table", "sortable")[0], 0) == ["near", "mine", "far"]
@@ -81,7 +81,8 @@ def test_a_part_is_reported_as_one(folder: Path) -> None:
 
 def test_what_cannot_be_written_or_told_apart_is_said_first(folder: Path) -> None:
     report = ("report", "results", *OPTIONS)
-    refused((*report, "--format", "gif"), INPUT, "'gif'", folder=folder)
+    refused((*report, "--format", "gif", "--figures", "figures"), INPUT, "'gif'", folder=folder)
+    refused((*report, "--format", "pdf"), INPUT, "give --figures, too", folder=folder)
     refused((*report, "--out", "nowhere/page.html"), OUTPUT, "'nowhere'", folder=folder)
     refused((*report, "--figures", "clips/ball/groundtruth.txt"), OUTPUT, "is a file", folder=folder)
     refused((*report, "--preset", "otb-matlap"), INPUT, "otb-matlab", folder=folder)

@@ -121,6 +121,25 @@ def test_the_ar_plot_has_robustness_and_accuracy(supervised: dict[str, Plot]) ->
     assert "30 frames" in axes.get_xlabel()
 
 
+@pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 0.72, 1.02), (3.0, 0.57, 0.87), (19.0, 0, 0.3)])
+def test_the_axes_of_few_points_are_no_magnifying_glass(shift: float, low: float, high: float) -> None:
+    regions = [np.array([1.0]), *walk(LONG, start=10 + shift, step=0)[1:]]
+    of_one = results({"a": [run(regions)]}, protocol="supervised", benchmark="vot2018")
+    plots = plots_of([score(of_one, [sequence("a", walk(LONG, step=0))], "vot-python")])
+    assert "EAO ranks (supervised)" not in plots  # one tracker has no rank
+    axes = drawn(plots["AR plot (supervised)"]).axes[0]
+    (at,) = [float(line.get_ydata()[0]) for line in axes.get_lines()]
+    assert axes.get_xlim() == pytest.approx((0.72, 1.02))
+    assert np.diff(axes.get_ylim()) == pytest.approx(0.3)
+    assert axes.get_ylim()[0] <= at <= axes.get_ylim()[1]
+    assert axes.get_ylim() == pytest.approx((low, high), abs=0.02)
+
+
+def test_the_axis_of_speed_says_that_it_is_no_linear_one(one_pass: dict[str, Plot]) -> None:
+    axes = drawn(one_pass["Speed and accuracy (ope)"]).axes[0]
+    assert (axes.get_xscale(), "log scale" in axes.get_xlabel()) == ("log", True)
+
+
 def test_the_best_eao_is_on_the_right(supervised: dict[str, Plot]) -> None:
     axes = drawn(supervised["EAO ranks (supervised)"]).axes[0]
     at = {line.get_label(): line.get_xydata()[0] for line in axes.get_lines() if line.get_label()[0] != "_"}

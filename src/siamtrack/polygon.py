@@ -10,7 +10,7 @@ siamtrack.box. `polygon_overlaps` answers the same question in four ways, becaus
            half away from zero, both ends of a row painted, a row that is one pixel wide left out
 * python   the VOT toolkit in Python (vot/region/raster.py): corners rounded half to even, such rows painted too
 
-The pixel counts are made from the spans of each row, of all frames at once; no mask is painted.
+The counts are made from the spans of each row; no mask is painted. Shapes taller than any picture are measured as "exact".
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ OverlapRule = Literal["exact", "legacy", "trax", "python"]
 _Floats = NDArray[np.float64]
 _Spans = list[tuple[NDArray[Any], NDArray[Any]]]  # starts and ends, of pixels (whole numbers) or of shapes
 _ROWS_AT_ONCE = 32_768  # keeps the working arrays in the processor's cache
+_TALLEST = 131_072  # rows that are counted: no picture has more, and a tracker that diverges says 1e9
+_FAR = float(2**40)  # corners beyond are taken to be there: neither float32 nor an area overflows
 
 
 def box_corners(box: ArrayLike) -> Polygon:
@@ -137,7 +139,7 @@ def _edges(polygons: Sequence[ArrayLike]) -> tuple[_Floats, NDArray[np.bool_]]:
         row[: len(points), :2] = points
         row[1 : len(points), 2:] = points[:-1]
         row[0, 2:] = points[-1]
-    return edges, np.array([bool(np.isfinite(points).all()) for points in arrays], bool)
+    return np.clip(edges, -_FAR, _FAR), np.array([bool(np.isfinite(points).all()) for points in arrays], bool)
 
 
 def _lengths(a: _Spans, b: _Spans) -> list[NDArray[Any]]:
@@ -199,6 +201,8 @@ def _counted(a: _Floats, b: _Floats, rule: OverlapRule, bounds: tuple[float, flo
     """Overlap in pixels."""
     a, b = (edges.astype(np.float32).astype(np.float64) for edges in (a, b))  # all three store corners as float32
     origin, size, overlaps = _window(a, b, rule, bounds)
+    tall = np.isnan(overlaps) & (size[:, 1] > _TALLEST)
+    overlaps[tall] = _exact(a[tall], b[tall], bounds)
     a, b = (_placed(edges, origin, rule) for edges in (a, b))
     for frame, level in _blocks(np.where(np.isnan(overlaps), size[:, 1], 0)):
         spans = [_painted(*_nodes(edges[..., frame], level, rule), size[frame, 0], rule) for edges in (a, b)]
@@ -265,8 +269,7 @@ def _nodes(edges: NDArray[Any], level: _Floats, rule: OverlapRule) -> tuple[list
     if rule == "python":  # a level edge gives the column of its corner
         level_edge = (y0 == y) & (y1 == y)
         column, met = np.where(level_edge, x0, column), met | level_edge
-    far = float(2**40)
-    whole = np.where(met, np.clip(column, -far, far), 2 * far).astype(np.int64)  # truncated towards 0, as C does
+    whole = np.where(met, np.clip(column, -_FAR, _FAR), 2 * _FAR).astype(np.int64)  # truncated towards 0, as C does
     nodes = list(whole)
     for step in range(len(nodes)):  # exchanges of neighbours: numpy sorts many short rows slowly
         for k in range(step % 2, len(nodes) - 1, 2):

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from siamtrack.datasets.benchmark import Benchmark
+    from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
     from siamtrack.evaluation.tables import Table
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -18,7 +18,9 @@ remarks = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 STYLES = ("bold", "underline", "italic")  # best, second, third
 
 Given = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="Folders of results: of one tracker, or of several.")]
-BenchmarkName = Annotated[str, typer.Option("--benchmark", metavar="NAME", help="Such as otb100, vot2018 or lasot.")]
+BenchmarkName = Annotated[
+    str, typer.Option("--benchmark", metavar="NAME", help="Such as otb100, vot2018 or lasot; plain is your own clips.")
+]
 Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="That the benchmark was unpacked to.")]
 Preset = Annotated[
     str | None, typer.Option(metavar="NAME", help="Tool whose numbers to give.", show_default="the benchmark's own")
@@ -31,7 +33,9 @@ FirstPixel = Annotated[
     int | None,
     typer.Option(metavar="0|1", min=0, max=1, help="In files of others.", show_default="as in the benchmark's files"),
 ]
-Partial = Annotated[bool, typer.Option("--partial", metavar="", help="Score the sequences that all results have.")]
+Partial = Annotated[
+    bool, typer.Option("--partial", metavar="", help="Score the sequences that are there and that all results have.")
+]
 Published = Annotated[bool, typer.Option("--published", metavar="", help="Add published scores as reference rows.")]
 By = Annotated[str | None, typer.Option(metavar="NAME", help="attribute or sequence: a row for each.", show_default="tracker")]
 MeasureKey = Annotated[
@@ -65,7 +69,6 @@ def compare(
     from siamtrack.evaluation.published import reference_rows
     from siamtrack.evaluation.result_groups import protocols_in, read_group
     from siamtrack.evaluation.tables import WRITERS, parts_table, ranking_table
-    from siamtrack.library import open_benchmark
     from siamtrack.output_paths import check_path
 
     if layout not in WRITERS:
@@ -76,13 +79,39 @@ def compare(
         raise SettingsError("--measure is the number that --by lists; give --by attribute or --by sequence, too.")
     if out is not None:
         check_path(out)
-    found, wanted = open_benchmark(benchmark, root, sequences.split(",") if sequences else None)
+    found, wanted = opened(benchmark, root, sequences, partial=partial)
     chosen = protocol or protocols_in(results[0], found)[0]
     group = read_group(results, found, wanted, protocol=chosen, preset=preset, first_pixel=first_pixel, partial=partial)
     for text in [*group.remarks, *_left_out(results, found, chosen, group.results)]:
         remarks.print(f"Note: {text}")
     references = reference_rows(found, protocol=chosen, sequences=len(group.sequences)) if published else []
     _give(parts_table(group.scores, by, measure) if by else ranking_table(group.scores, references), layout, out)
+
+
+def opened(name: str, root: Path, sequences: str | None, *, partial: bool = False) -> tuple[Benchmark, list[BenchmarkSequence]]:
+    """A benchmark and its sequences, by what was typed; with `partial` those that the folder has, which is told.
+
+    Raises:
+        SettingsError: an unknown benchmark; names that begin so are told.
+        DataError: see `open_benchmark`.
+    """
+    from siamtrack.datasets.benchmark import counted
+    from siamtrack.datasets.benchmark_folders import PartError
+    from siamtrack.errors import SettingsError
+    from siamtrack.library import benchmark_names, open_benchmark
+
+    known = {one.lower(): one for one in benchmark_names()}
+    if name.lower() not in known and (alike := [known[one] for one in known if one.startswith(name.lower())]):
+        raise SettingsError(f"Unknown benchmark '{name}'. Which one is meant: {', '.join(alike)}?")
+    name, names = known.get(name.lower(), name), [one.strip() for one in sequences.split(",")] if sequences else None
+    try:
+        return open_benchmark(name, root, names)
+    except PartError as error:
+        if not partial or names or not error.present:
+            raise
+        there = counted(len(error.present), "sequence")
+        remarks.print(f"Note: The folder '{root}' has {there} of the benchmark; these are scored.")
+        return open_benchmark(name, root, error.present)
 
 
 def _left_out(folders: Sequence[Path], benchmark: Benchmark, protocol: str, compared: Collection[str]) -> list[str]:
@@ -92,10 +121,15 @@ def _left_out(folders: Sequence[Path], benchmark: Benchmark, protocol: str, comp
     others: dict[str, list[str]] = {}
     for one in (one for folder in folders for one in results_on(folder, benchmark) if one.tracker not in compared):
         others.setdefault(one.tracker, []).append(str(one.protocol))
-    return [f"{name} is left out: it has results under {', '.join(o)}, not '{protocol}'." for name, o in others.items()]
+    return [
+        f"{name} is left out: it has results under {', '.join(found)}, not '{protocol}'."
+        for name, found in others.items()
+        if protocol not in found
+    ]
 
 
 def _give(table: Table, layout: str, out: Path | None) -> None:
+    from siamtrack.datasets.benchmark import counted
     from siamtrack.errors import OutputError
     from siamtrack.evaluation.tables import WRITERS
 
@@ -110,7 +144,7 @@ def _give(table: Table, layout: str, out: Path | None) -> None:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"'{out}' cannot be written: {error.strerror or error}.") from None
-    remarks.print(f"{len(table.rows)} rows in {out}.")
+    remarks.print(f"{counted(len(table.rows), 'row')} in {out}.")
 
 
 def _show(table: Table) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from siamtrack.cli.compare import BenchmarkName, FirstPixel, Given, Names, Partial, Preset, Protocol, Published, Root
+from siamtrack.cli.compare import BenchmarkName, FirstPixel, Given, Names, Partial, Preset, Protocol, Published, Root, opened
 
 if TYPE_CHECKING:
     from siamtrack.evaluation.report import Report
@@ -19,7 +19,9 @@ notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Page to write.")]
 Strips = Annotated[int, typer.Option(metavar="N", min=0, help="Sequences that get pictures, those with the lowest overlap.")]
 Figures = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write every figure there, too.", show_default=False)]
-Format = Annotated[str, typer.Option("--format", metavar="A,B", help="Of --figures: png, svg or pdf.")]
+Format = Annotated[
+    str | None, typer.Option("--format", metavar="A,B", help="Of --figures: png, svg or pdf.", show_default="png")
+]
 Tables = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Write every table there, as CSV, Markdown and LaTeX.", show_default=False)
 ]
@@ -38,7 +40,7 @@ def report(
     published: Published = False,
     strips: Strips = 30,
     figures: Figures = None,
-    layout: Format = "png",
+    layout: Format = None,
     tables: Tables = None,
 ) -> None:
     """Make a page of results on a benchmark: tables, the plots of the papers, every sequence over time, the worst moments.
@@ -46,20 +48,18 @@ def report(
     The page is one file that needs no network. Results are found as by 'siamtrack compare'; those of several protocols,
     such as ope, tre and sre, become sections of one page.
     """
-    from siamtrack.evaluation.figures import check_formats
+    from siamtrack.datasets.benchmark import counted
     from siamtrack.evaluation.published import reference_rows
     from siamtrack.evaluation.report import Report, build_report, save_text
     from siamtrack.evaluation.result_groups import find_groups, find_origins
-    from siamtrack.library import open_benchmark
     from siamtrack.output_paths import check_folder, check_path
 
-    formats = layout.split(",")
-    check_formats(formats)
+    formats = _formats(layout, figures)
     check_path(out)
     for folder in (figures, tables):
         if folder is not None:
             check_folder(folder)
-    found, wanted = open_benchmark(benchmark, root, sequences.split(",") if sequences else None)
+    found, wanted = opened(benchmark, root, sequences, partial=partial)
     groups = find_groups(results, found, wanted, preset=preset, protocol=protocol, first_pixel=first_pixel, partial=partial)
     for text in (text for group in groups for text in group.remarks):
         notes.print(f"Note: {text}")
@@ -68,16 +68,28 @@ def report(
     made = Report(benchmark=found, groups=groups, published=references, origins=find_origins(results, found), strips=strips)
     save_text(out, build_report(made))
     _save_files(made, figures, formats, tables)
-    trackers, size = len(made.styles), out.stat().st_size / 1e6
-    console.print(f"{trackers} trackers on {len(first.sequences)} sequences of {found.title} in {out}, {size:.1f} MB.")
+    on = found.part([sequence.name for sequence in first.sequences])
+    console.print(f"{counted(len(made.styles), 'tracker')} on {on} in {out}, {out.stat().st_size / 1e6:.1f} MB.")
+
+
+def _formats(layout: str | None, figures: Path | None) -> list[str]:
+    from siamtrack.errors import SettingsError
+    from siamtrack.evaluation.figures import check_formats
+
+    if layout and figures is None:
+        raise SettingsError("--format is that of the files that --figures FOLDER writes; give --figures, too.")
+    formats = (layout or "png").split(",")
+    check_formats(formats)
+    return formats
 
 
 def _save_files(made: Report, figures: Path | None, formats: list[str], tables: Path | None) -> None:
+    from siamtrack.datasets.benchmark import counted
     from siamtrack.evaluation.figures import save_plots
     from siamtrack.evaluation.report import save_tables
 
     if figures is not None:
         paths = save_plots([plot for group in made.groups for plot in made.plots(group)], figures, formats)
-        console.print(f"{len(paths)} figures in {figures}.")
+        console.print(f"{counted(len(paths), 'figure')} in {figures}.")
     if tables is not None:
-        console.print(f"{len(save_tables(made, tables))} tables in {tables}.")
+        console.print(f"{counted(len(save_tables(made, tables)), 'table')} in {tables}.")

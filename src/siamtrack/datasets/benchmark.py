@@ -98,6 +98,8 @@ class Benchmark:
             "realtime", "long-term", "got10k".
         preset: of `siamtrack.metrics` that its results are scored under if nothing else is said.
         first_pixel: what its files of truth and of results call the left or topmost pixel: 0 or 1.
+        names: of its sequences, or of its videos where one video has several targets; empty where they are not known here, or
+            a folder cannot have others.
         server: protocol whose results the authors' server scores, as the truth is not public; None: it is public.
         read: the sequences in a folder; of all that are asked for (None: the whole benchmark) none may be missing.
     """
@@ -109,8 +111,33 @@ class Benchmark:
     protocols: tuple[str, ...]
     preset: str
     first_pixel: int = 0
+    names: frozenset[str] = frozenset()
     server: str | None = None
     read: Callable[[Path, Sequence[str] | None], list[BenchmarkSequence]]
+
+    def title_of(self, names: Sequence[str]) -> str:
+        """What sequences of these names are, for people: the benchmark's title, or that they only lie in its layout.
+
+        Benchmarks whose folders themselves say what is in them can hold own sequences, which are no part of them.
+        """
+        own = self.names and not any(name in self.names or name.rpartition("_")[0] in self.names for name in names)
+        return f"own sequences in the layout of {self.title}" if own else self.title
+
+    def part(self, names: Sequence[str]) -> str:
+        """The same with their number: "VOT2018, 4 of 60 sequences"."""
+        title = self.title_of(names)
+        if title != self.title or not self.length:
+            return f"{title}, {counted(len(names), 'sequence')}"
+        return f"{title}, {f'{len(names)} of' if len(names) < self.length else 'all'} {self.length} sequences"
+
+
+def counted(number: int, thing: str) -> str:
+    """How many of a thing there are, for people.
+
+    >>> counted(1, "box"), counted(2, "tracker")
+    ('1 box', '2 trackers')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 'es' if thing.endswith('x') else 's'}"
 
 
 def _upright(region: Region) -> Boxes:

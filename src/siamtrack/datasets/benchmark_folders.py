@@ -11,10 +11,25 @@ from pathlib import Path
 import numpy as np
 
 from siamtrack.box import Boxes
+from siamtrack.datasets.benchmark import counted
 from siamtrack.errors import DataError, SettingsError, nearest
 
 _TABLES = Path(__file__).parent / "tables"
 _NAMED_IN_MESSAGES = 5
+NAME_A_PART = "unpack the whole benchmark, or take a part of it by naming sequences: --sequences NAME,NAME."
+"""End of the message where a benchmark is not whole."""
+
+
+class PartError(DataError):
+    """A folder holds some of a benchmark's sequences only.
+
+    Attributes:
+        present: names of those that are there, as a reader takes them.
+    """
+
+    def __init__(self, message: str, *, present: Sequence[str]) -> None:
+        super().__init__(message)
+        self.present = present
 
 
 @cache
@@ -36,8 +51,7 @@ def find_root(root: Path, fits: Callable[[Path], bool], *, names: Sequence[str],
     Raises:
         DataError: no folder fits, or several do.
     """
-    if not root.is_dir():
-        raise DataError(f"The folder '{root}' does not exist; expected {expected}.")
+    check_root(root, expected)
     if fits(root):
         return root
     found = sorted(folder for folder in root.iterdir() if folder.is_dir() and fits(folder))
@@ -53,6 +67,18 @@ def find_root(root: Path, fits: Callable[[Path], bool], *, names: Sequence[str],
     return found[0]
 
 
+def check_root(root: Path, expected: str) -> None:
+    """Whether what the user gave is a folder.
+
+    Raises:
+        DataError: it is not; says what is expected in it.
+    """
+    if root.is_file():
+        raise DataError(f"'{root}' is a file; expected the folder with {expected}. Unpack archives first.")
+    if not root.is_dir():
+        raise DataError(f"The folder '{root}' does not exist; expected {expected}.")
+
+
 def choose_sequences(
     names: Sequence[str] | None, present: Collection[str], *, complete: Sequence[str] | int, title: str, root: Path
 ) -> list[str]:
@@ -66,22 +92,47 @@ def choose_sequences(
         root: where it was looked for, for messages.
 
     Raises:
-        DataError: a sequence that was asked for is not there.
+        PartError: a sequence that was asked for is not there.
+        DataError: there are more than the benchmark has.
         SettingsError: the benchmark has no sequence of that name.
     """
     known = sorted(present) if isinstance(complete, int) else complete
     for name in names or ():
         if name not in known:
             raise SettingsError(f"{title} has no sequence '{name}'. {nearest(name, known)}")
-    part = "Unpack the whole benchmark, or evaluate a part of it by naming sequences: --sequences NAME,NAME."
     if names is None and isinstance(complete, int):
-        if complete not in (0, len(known)):
-            raise DataError(f"There are {len(known)} sequences in '{root}'; {title} has {complete}. {part}")
+        if complete:
+            check_count(known, complete, title=title, root=root)
         return list(known)
     wanted = list(dict.fromkeys(known if names is None else names))
     if absent := [name for name in wanted if name not in present]:
-        raise DataError(f"{len(absent)} of {len(wanted)} sequences of {title} are not in '{root}': {some(absent)}. {part}")
+        raise PartError(
+            f"{len(absent)} of {len(wanted)} sequences of {title} are not in '{root}': {some(absent)}; {NAME_A_PART}",
+            present=[name for name in wanted if name in present],
+        )
     return wanted
+
+
+def check_count(present: Sequence[str], complete: int, *, title: str, root: Path, thing: str = "sequence") -> None:
+    """Whether there are as many as the benchmark has.
+
+    Args:
+        present: names of what there is.
+        complete: how many there are in the whole benchmark.
+        title: of the benchmark, for messages.
+        root: where they were found, for messages.
+        thing: that they are.
+
+    Raises:
+        PartError: there are fewer.
+        DataError: there are more.
+    """
+    if len(present) == complete:
+        return
+    message = f"Found {counted(len(present), thing)} in '{root}'; {title} has {complete}."
+    if len(present) > complete:
+        raise DataError(f"{message} Is it another benchmark?")
+    raise PartError(f"{message} Is it another benchmark? If not: {NAME_A_PART}", present=present)
 
 
 def some(names: Iterable[str]) -> str:

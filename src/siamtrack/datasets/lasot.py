@@ -12,7 +12,7 @@ CATEGORY/CATEGORY-1/ holds img/00000001.jpg and so on, groundtruth.txt (x,y,w,h 
 
 As a benchmark: protocol II is the 280 test videos of `tables/lasot.csv` ("lasot"), protocol I all 1,400 ("lasot-all"), and the
 extension has 15 more categories of ten videos ("lasot-ext"). Also read are the folder annos/ of the evaluation toolkit
-(NAME.txt, absent/NAME.txt, att/NAME.txt), which has no pictures, and LaSOT.json of PySOT.
+(NAME.txt, absent/NAME.txt, att/NAME.txt; or absent/ beside annos/), which has no pictures, and LaSOT.json of PySOT.
 
 * Boxes stay as written where the target is absent; the flags say so. A flag of the toolkit is set where full_occlusion.txt or
   out_of_view.txt says 1.
@@ -171,10 +171,12 @@ def _benchmark_sequence(root: Path, name: str) -> BenchmarkSequence:
 
 
 def _toolkit_sequence(annos: Path, name: str) -> BenchmarkSequence:
+    beside = annos.with_name("absent")
+    absent = beside if beside.is_dir() and not (annos / "absent").is_dir() else annos / "absent"
     return BenchmarkSequence(
         name=name,
         regions=list(read_frame_boxes(annos / f"{name}.txt", None, first_pixel=1)),
-        absent=read_frame_labels(annos / "absent" / f"{name}.txt", None, highest=1) == 1,
+        absent=read_frame_labels(absent / f"{name}.txt", None, highest=1) == 1,
         attributes=read_attributes(annos / "att" / f"{name}.txt", ATTRIBUTES),
         object_class=_category(name),
     )

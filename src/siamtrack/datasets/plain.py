@@ -15,13 +15,12 @@ import numpy as np
 from siamtrack.datasets import sequences
 from siamtrack.datasets.annotations.media import VIDEO_ENDINGS
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
-from siamtrack.datasets.benchmark_folders import choose_sequences
+from siamtrack.datasets.benchmark_folders import check_root, choose_sequences
 from siamtrack.errors import DataError
 
 
 def _read(root: Path, names: Sequence[str] | None) -> list[BenchmarkSequence]:
-    if not root.is_dir():
-        raise DataError(f"The folder '{root}' does not exist; expected NAME/groundtruth.txt and NAME/img/*.jpg, and so on.")
+    check_root(root, "NAME/groundtruth.txt and NAME/img/*.jpg, and so on")
     if not sequences.truth_files(root):
         _refuse_other_layouts(root)
     found = {sequence.name: sequence for sequence in sequences.find_sequences(root)}

@@ -1,8 +1,8 @@
 """UAV123 and UAV20L (Mueller, Smith, Ghanem, ECCV 2016; cemse.kaust.edu.sa, "Benchmark and Simulator for UAV Tracking").
 
 data_seq/UAV123/FOLDER/000001.jpg and so on, anno/UAV123/NAME.txt and anno/UAV20L/NAME.txt with x,y,w,h a line, 1-based (1 is
-taken from x and y), NaN where the target is out of view, and anno/UAV123/att/NAME.txt with twelve 0 or 1. Or UAV123.json and
-UAV20L.json of PySOT.
+taken from x and y), NaN where the target is out of view, and anno/UAV123/att/NAME.txt with twelve 0 or 1. Where anno/UAV123 is
+not there anno/NAME.txt is read, as some share the files. Or UAV123.json and UAV20L.json of PySOT.
 
 * The 123 sequences of UAV123 lie in 91 folders: bird1_1, bird1_2 and bird1_3 are parts of the folder bird1. The parts of
   `tables/uav123.csv` are those of the authors' configSeqs.m. Most share a frame with the next; between those of bird1 and of
@@ -32,18 +32,24 @@ def _read(root: Path, names: Sequence[str] | None, *, title: str) -> list[Benchm
     file_name = f"{title}.json"
     root = find_root(
         root,
-        lambda folder: (folder / "anno" / title).is_dir() or (folder / file_name).is_file(),
+        lambda folder: _annotations(folder, title) is not None or (folder / file_name).is_file(),
         names=(title, "UAV123"),
-        expected=f"anno/{title}/NAME.txt and data_seq/UAV123/FOLDER/000001.jpg, or {file_name}",
+        expected=f"anno/{title}/NAME.txt (or anno/NAME.txt) and data_seq/UAV123/FOLDER/000001.jpg, or {file_name}",
     )
     rows = {row["name"]: row for row in table("uav123") if row["benchmark"] == title.lower()}
-    folder = root / "anno" / title
+    folder = _annotations(root, title) or root / "anno"
     file = json_file(root, [file_name])
     if file and not folder.is_dir():
         return read_pysot_json(file, names, complete=list(rows), title=title, first_pixel=1)
     present = {path.stem for path in folder.glob("*.txt")}
     chosen = choose_sequences(names, present, complete=list(rows), title=title, root=folder)
     return [_sequence(root, folder, rows[name]) for name in chosen]
+
+
+def _annotations(root: Path, title: str) -> Path | None:
+    """The folder of the files of truth, if there is one."""
+    folders = (root / "anno" / title, root / "anno")
+    return next((folder for folder in folders if any(folder.glob("*.txt"))), None)
 
 
 def _sequence(root: Path, folder: Path, row: Mapping[str, str]) -> BenchmarkSequence:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
-from siamtrack.datasets.benchmark_folders import choose_sequences, find_root
+from siamtrack.datasets.benchmark_folders import check_count, choose_sequences, find_root, table
 from siamtrack.datasets.pysot_json import json_file, read_pysot_json
 from siamtrack.datasets.sequence_folders import listed_names, numbered_frames
 from siamtrack.errors import DataError, InputError
@@ -43,11 +43,8 @@ def _read(root: Path, names: Sequence[str] | None, *, title: str, length: int, f
     if file and not present:
         return read_pysot_json(file, names, complete=length, title=title, first_pixel=0)
     listed = listed_names(root / _LIST) if (root / _LIST).is_file() else sorted(present)
-    if names is None and len(listed) != length:
-        raise DataError(
-            f"'{root}' has {len(listed)} sequences; {title} has {length}. Is it another year? To evaluate a part, name "
-            "sequences: --sequences NAME,NAME."
-        )
+    if names is None:
+        check_count(listed, length, title=title, root=root)
     return [_sequence(root / name) for name in choose_sequences(names, present, complete=listed, title=title, root=root)]
 
 
@@ -108,6 +105,7 @@ def _benchmark(year: int, length: int, venue: str) -> Benchmark:
         length=length,
         protocols=("supervised", "unsupervised", *(("realtime",) if year >= 2017 else ())),
         preset="vot-matlab" if year > 2015 else "vot-matlab-2015",
+        names=frozenset(row["name"] for row in table("vot") if str(year) in row["years"].split()),
         read=partial(_read, title=title, length=length, file_name=f"{title}.json"),
     )
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _FEWEST = 3  # attributes that make a radar
 _FILLED = 4  # trackers; more areas on each other are mud
+_TOP = 1.02  # of an axis: a point at 1 is not cut
+_SPAN = 0.3  # of an axis from 0 to 1, at least: in less, differences look like more than they are
 
 
 def point_plots(scores: Sequence[Scores], styles: Mapping[str, Style]) -> list[Plot]:
@@ -37,7 +39,7 @@ def point_plots(scores: Sequence[Scores], styles: Mapping[str, Style]) -> list[P
     plots = []
     if "reliability" in first.overall.numbers:
         plots.append(_plot("accuracy and robustness", "AR plot", scores, styles, main, _draw_ar))
-    if any(not math.isnan(s.overall.numbers.get("eao", math.nan)) for s in scores):
+    if sum(not math.isnan(s.overall.numbers.get("eao", math.nan)) for s in scores) > 1:
         plots.append(_plot("EAO ranks", "EAO ranks", scores, styles, "eao", _draw_ranks))
     if timed := [s for s in scores if not math.isnan(s.overall.numbers["milliseconds"])]:
         plots.append(_plot("speed", "Speed and accuracy", timed, styles, main, _draw_speed))
@@ -129,7 +131,7 @@ def _draw_speed(axes: Axes, lines: Sequence[Line], key: str, scores: Scores) -> 
     axes.set_xticks([t for t in ticks if min(speeds) / 2 <= t <= max(speeds) * 2])
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.minorticks_off()
-    axes.set_xlabel("frames a second, median, as run")
+    axes.set_xlabel("frames a second (log scale), median, as run")
     axes.set_ylabel(MEASURES[key].label)
     low, high = _limits([line.value for line in lines])
     axes.set_ylim(low, high)
@@ -164,7 +166,9 @@ def _within(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """Around numbers in [0, 1], with room at both sides and no more detail than is worth looking at."""
+    """Around numbers in [0, 1], with room at both sides, and no narrower than `_SPAN`."""
     known = [value for value in values if not math.isnan(value)] or [0.0, 1.0]
-    room = max(0.25 * (max(known) - min(known)), 0.05)
-    return max(0.0, min(known) - room), min(1.02, max(known) + room)
+    room = max(0.25 * (max(known) - min(known)), 0.05, (_SPAN - max(known) + min(known)) / 2)
+    low, high = min(known) - room, max(known) + room
+    # what is cut off at one side goes to the other
+    return max(0.0, low - max(0.0, high - _TOP)), min(_TOP, high + max(0.0, -low))

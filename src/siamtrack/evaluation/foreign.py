@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
+from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence, counted
 from siamtrack.datasets.benchmark_folders import some
 from siamtrack.errors import DataError
 from siamtrack.evaluation.foreign_files import read_run
 from siamtrack.evaluation.foreign_folders import ResultFolder, files_of, find_result_folders, names_in
 from siamtrack.evaluation.foreign_mat import read_mat
 from siamtrack.evaluation.foreign_names import looks_like
-from siamtrack.evaluation.store import read_store
+from siamtrack.evaluation.store import open_store
 from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
 
 _ONE_PIXEL = ((1.0, 1.0, 0.0, 0.0), (-1.0, -1.0, 0.0, 0.0))
@@ -31,6 +31,10 @@ MAY_BE_LONGER = {"lasot": ("monkey-17",), "lasot-all": ("monkey-17",)}
 
 MAY_BEGIN_EARLIER = {"otb100": {"Tiger1": 5}, "otb50": {"Tiger1": 5}, "otb2013": {"Tiger1": 5}}
 """Sequences in which the official start is so many frames after the first that is annotated, at which Python tools start."""
+
+
+class OtherSequencesError(DataError):
+    """All results of a tracker are of other sequences than those that are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,8 +72,18 @@ def read_results(
         partial: take results that lack some of the sequences.
 
     Raises:
-        DataError: no results, or none of that protocol; results of another benchmark; missing sequences; a wrong number of
-            frames; a file that cannot be read.
+        DataError: no results, or none of that protocol; results of another benchmark or of other sequences; missing
+            sequences; a wrong number of frames; a file that cannot be read.
+    """
+    chosen = choose_results(folder, benchmark, protocol)
+    return [read_tracker(one, benchmark, sequences, first_pixel=first_pixel, partial=partial) for one in chosen]
+
+
+def choose_results(folder: Path, benchmark: Benchmark, protocol: str | None) -> list[ResultFolder]:
+    """The results to take of each tracker in a folder; arguments as for `read_results`.
+
+    Raises:
+        DataError: none, or none of that protocol, or two of one tracker.
     """
     found = results_on(folder, benchmark)
     trackers: dict[str, list[ResultFolder]] = {}
@@ -80,8 +94,7 @@ def read_results(
         others = sorted({str(one.protocol) for one in found})
         wanted = f"results on {benchmark.name}" if protocol is None else f"results on {benchmark.name} under '{protocol}'"
         raise DataError(f"There are no {wanted} in '{folder}'" + (f"; there are: {', '.join(others)}." if others else "."))
-    chosen = [_chosen(folders, benchmark) for folders in trackers.values()]
-    return [_read(one, benchmark, sequences, first_pixel, partial=partial) for one in chosen]
+    return [_chosen(folders, benchmark) for folders in trackers.values()]
 
 
 def results_on(folder: Path, benchmark: Benchmark) -> list[ResultFolder]:
@@ -112,48 +125,107 @@ def _chosen(folders: Sequence[ResultFolder], benchmark: Benchmark) -> ResultFold
     return ranked[0]
 
 
-def _read(
+def read_tracker(
     folder: ResultFolder,
     benchmark: Benchmark,
     sequences: Sequence[BenchmarkSequence],
-    first_pixel: int | None,
     *,
-    partial: bool,
+    first_pixel: int | None = None,
+    partial: bool = False,
 ) -> FoundResults:
+    """The results of one tracker; arguments as for `read_results`.
+
+    Raises:
+        OtherSequencesError: all of them are of other sequences.
+        DataError: see `read_results`.
+    """
     wanted = [sequence.name for sequence in sequences]
+    remarks: list[str] = []
     if folder.kind == "ours":
-        found: Mapping[str, Sequence[Trajectory]] = read_store(folder.path, benchmark).runs
+        found, remarks = _read_ours(folder, benchmark, sequences)
     else:
         files = files_of(folder, wanted)
-        _check_found(folder, benchmark, wanted, list(files), partial=partial)
-        pixel = benchmark.first_pixel if first_pixel is None else first_pixel
-        found = {
-            name: [
-                read_mat(path) if folder.kind == "mat" else read_run(path, first_pixel=pixel, number=number)
-                for number, path in enumerate(paths)
-            ]
-            for name, paths in files.items()
-        }
-    _check_found(folder, benchmark, wanted, list(found), partial=partial)
+        _check_found(folder, benchmark, wanted, list(files), names_in(folder), partial=partial)
+        found = _read_files(folder, files, benchmark.first_pixel if first_pixel is None else first_pixel)
+    _check_found(folder, benchmark, wanted, list(found), list(found), partial=partial)
     fitting = {s.name: [_fitted(run, s, folder, benchmark) for run in found[s.name]] for s in sequences if s.name in found}
     there = [sequence for sequence in sequences if sequence.name in found]
     return FoundResults(
         results=TrackerResults(tracker=folder.tracker, benchmark=benchmark.name, protocol=str(folder.protocol), runs=fitting),
         missing=tuple(name for name in wanted if name not in found),
-        remarks=tuple(_remarks(folder.tracker, there, found, fitting)),
+        remarks=(*remarks, *_remarks(folder.tracker, there, found, fitting)),
+    )
+
+
+def _read_ours(
+    folder: ResultFolder, benchmark: Benchmark, sequences: Sequence[BenchmarkSequence]
+) -> tuple[Mapping[str, Sequence[Trajectory]], list[str]]:
+    """What `siamtrack evaluate` wrote, by sequence, and remarks on it."""
+    store = open_store(folder.path, benchmark)
+    found = store.read().runs
+    _check_same(folder, store.differing(sequences), [s.name for s in sequences if s.name in found])
+    if not store.unnoted():
+        return found, []
+    remark = (
+        f"{folder.tracker}: the results are of an earlier version of siamtrack, which did not note what the sequences were, so "
+        "that it was not checked whether they are these."
+    )
+    return found, [remark]
+
+
+def _read_files(
+    folder: ResultFolder, files: Mapping[str, Sequence[Path]], first_pixel: int
+) -> Mapping[str, Sequence[Trajectory]]:
+    """What is in the files of others, by sequence."""
+    return {
+        name: [
+            read_mat(path) if folder.kind == "mat" else read_run(path, first_pixel=first_pixel, number=number)
+            for number, path in enumerate(paths)
+        ]
+        for name, paths in files.items()
+    }
+
+
+def _check_same(folder: ResultFolder, differing: Mapping[str, str], found: Sequence[str]) -> None:
+    """Refuses results of ours that are of other sequences of the same names."""
+    if not differing:
+        return
+    name, text = next(iter(differing.items()))
+    share = "all" if len(differing) == len(found) else f"{len(differing)} of {len(found)}"
+    error = OtherSequencesError if len(differing) == len(found) else DataError
+    raise error(
+        f"The results of {folder.tracker} in '{folder.path}' are of other sequences than those in --root ({share} that have "
+        f"the same name: {some(differing)}). Of '{name}' {text}. Give the --root that they were made on, or run 'siamtrack "
+        "evaluate' on this one with other --results."
     )
 
 
 def _check_found(
-    folder: ResultFolder, benchmark: Benchmark, wanted: Sequence[str], found: Sequence[str], *, partial: bool
+    folder: ResultFolder,
+    benchmark: Benchmark,
+    wanted: Sequence[str],
+    found: Sequence[str],
+    names: Sequence[str],
+    *,
+    partial: bool,
 ) -> None:
+    """Refuses results that lack sequences; `names` are those of their files, as they write them."""
     missing = [name for name in wanted if name not in found]
+    found = [name for name in wanted if name in found]
     if not missing or (partial and found):
         return
     where = f"The results of {folder.tracker} in '{folder.path}'"
-    if 2 * len(missing) > len(wanted) and folder.kind != "ours" and (other := looks_like(names_in(folder))):
-        raise DataError(
+    error = DataError if found else OtherSequencesError
+    other = looks_like(names) if folder.kind != "ours" and len(names) > len(found) else None
+    if other and not any(title in benchmark.title for title in other.split(" or ")):
+        raise error(
             f"{where} have {len(found)} of {len(wanted)} sequences of {benchmark.title}; they look like results on {other}."
+        )
+    if not found:
+        raise error(
+            f"{where} are of other sequences: {some(names) or 'none is finished'}. Those of {benchmark.title} in --root are "
+            f"{some(wanted)}. Give the --root that the results are on; keep results on several folders of own clips in several "
+            "folders (--results)."
         )
     raise DataError(
         f"{where} lack {len(missing)} of {len(wanted)} sequences of {benchmark.title}: {some(missing)}. Scores of a part "
@@ -198,7 +270,8 @@ def _remarks(
     for i, what in enumerate(("NaN", "a width or height of 0 or less")):
         if total := sum(int(counts[i]) for counts in bad.values()):
             names = [name for name, counts in bad.items() if counts[i]]
-            remarks.append(f"{tracker}: {total} boxes with {what}, in {some(names)}; the preset says what they count as.")
+            boxes = counted(total, "box")
+            remarks.append(f"{tracker}: {boxes} with {what}, in {some(names)}; the preset says what that counts as.")
     return remarks
 
 

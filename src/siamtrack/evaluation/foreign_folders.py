@@ -60,7 +60,7 @@ def find_result_folders(given: Path) -> list[ResultFolder]:
     found = sorted(_walk(given.absolute(), _DEEPEST), key=lambda folder: (folder.tracker.lower(), str(folder.path)))
     if not found:
         raise DataError(
-            f"There are no results in '{given}'; expected SEQ.txt, SEQ/SEQ_001.txt, SEQ_TRACKER.mat, or what 'siamtrack "
+            f"No results found in '{given}'; expected SEQ.txt, SEQ/SEQ_001.txt, SEQ_TRACKER.mat, or what 'siamtrack "
             "evaluate' writes."
         )
     return found

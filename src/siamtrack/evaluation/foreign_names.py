@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from siamtrack.datasets.benchmark_folders import table
+
 _NAMES = {
     "OTB": "basketball biker blurbody bolt2 cardark carscale coke couple crossing davidce david2 deer diving fleetface "
     "faceocc1 girl2 ironman jogging lemming liquor matrix mhyang motorrolling mountainbike shaking singer1 skating2 soccer "
     "subway suv sylvester tiger1 trellis walking2 woman",
-    "VOT": "ants1 ants3 bag ball1 ball2 birds1 blanket bmx bolt1 book butterfly car1 conduction1 crabs1 dinosaur drone_flip "
-    "fernando fish1 frisbee godfather gymnastics1 handball1 iceskater1 leaves motocross1 nature pedestrian1 rabbit racing "
-    "shaking sheep soccer1 traffic tunnel wiper zebrafish1",
     "VOT-LT": "ballet bicycle bird1 car1 carchase cat1 deer dragon f1 felines following freestyle group1 kitesurfing "
     "liverrun longboard nissan parachute person14 rollerman skiing sup tightrope volkswagen warmup yamaha",
     "UAV123": "bike1 bird1_1 boat1 building1 car1_s car6_1 group1_1 person1_s person7_1 truck4_1 uav1_1 wakeboard1",
@@ -27,7 +26,7 @@ _PATTERNS = {
 
 
 def looks_like(names: Sequence[str]) -> str | None:
-    """Title of the benchmark that most of the names are of; None where no known one stands out.
+    """Title of the benchmark that most of the names are of, or titles with "or"; None where no known one stands out.
 
     >>> looks_like(["airplane-1", "airplane-9", "zebra-17"])
     'LaSOT'
@@ -36,8 +35,22 @@ def looks_like(names: Sequence[str]) -> str | None:
     for title, known in _NAMES.items():
         listed = known.split()
         shares[title] = sum(re.sub(r"[-_.]\d{3}$", "", name.lower()) in listed for name in names) / max(len(listed), 1)
+    shares |= _challenges(names)
     best = max(shares, key=lambda title: shares[title])
     return best if shares[best] >= 0.5 else None
+
+
+def _challenges(names: Sequence[str]) -> dict[str, float]:
+    """By challenge of VOT, or challenges with the same sequences: which share of their names and of these are the same.
+
+    Most sequences of a challenge were in the one before, so that a share of its names alone would not tell them apart.
+    """
+    found = {name.lower() for name in names}
+    titles: dict[frozenset[str], str] = {}
+    for year in sorted({year for row in table("vot") for year in row["years"].split()}):
+        listed = frozenset(row["name"] for row in table("vot") if year in row["years"].split())
+        titles[listed] = f"{titles[listed]} or VOT{year}" if listed in titles else f"VOT{year}"
+    return {title: len(found & listed) / len(found | listed) for listed, title in titles.items()}
 
 
 def _share(names: Sequence[str], pattern: str) -> float:

@@ -47,22 +47,25 @@ def check_protocol(protocol: str, benchmark: Benchmark, settings: ProtocolSettin
         raise SettingsError(
             f"{benchmark.title} is not run under the protocol '{protocol}'. {nearest(protocol, benchmark.protocols)}"
         )
-    if protocol not in VOT_EXPERIMENTS and settings.preset != ProtocolSettings().preset:
+    if protocol not in VOT_EXPERIMENTS and settings.preset is not None:
         raise SettingsError(
             f"The setting preset says what a failure is on VOT, and '{protocol}' has none; 'siamtrack compare --preset' gives "
             "the numbers of another tool."
         )
-    if protocol in ("ope", "tre", "sre") and settings.repetitions is not None:
-        raise SettingsError(f"'{protocol}' says itself which runs there are; leave out the setting repetitions.")
+    if protocol not in REPETITIONS and settings.repetitions is not None:
+        raise SettingsError(
+            f"'{protocol}' says itself which runs there are; leave out the setting repetitions, which is for "
+            f"{' and '.join(REPETITIONS)}."
+        )
     return protocol
 
 
 def settings_for(benchmark: Benchmark, settings: ProtocolSettings) -> ProtocolSettings:
-    """The settings with the overlap that a VOT challenge was run with, unless another than the default was chosen.
+    """The settings with the overlap that a VOT challenge was run with, unless one was chosen.
 
     Until 2015 it was not cut off at the border of the image, and pixels were counted in another way.
     """
-    chosen = benchmark.preset not in PRESETS or settings.preset != ProtocolSettings().preset
+    chosen = benchmark.preset not in PRESETS or settings.preset is not None
     return settings if chosen else replace(settings, preset=benchmark.preset)
 
 

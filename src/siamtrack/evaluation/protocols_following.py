@@ -37,7 +37,7 @@ class ProtocolSettings:
             "min-max": the box around it, which the VOT toolkits give to trackers that ask for rectangles. Polygons that do
             not have four corners always give the box around them, and boxes stay as they are.
         preset: the VOT tool (`siamtrack.metrics.vot_presets`) whose overlap decides what a failure is, and how many frames
-            after it the tracker is started again.
+            after it the tracker is started again; None: that of the benchmark (`protocols.settings_for`), else "vot-matlab".
         fps: of the camera in the real-time protocol (VOT2017: 20).
         grace: how many late answers the real-time protocol forgives after each start (VOT2017: 3).
         frame_seconds: taken for the time of every frame instead of measuring it; None: measured.
@@ -48,7 +48,7 @@ class ProtocolSettings:
 
     repetitions: int | None = None
     start_box: str = "area"
-    preset: str = "vot-matlab"
+    preset: str | None = None
     fps: float = 20.0
     grace: int = 3
     frame_seconds: float | None = None
@@ -65,7 +65,7 @@ class ProtocolSettings:
     @property
     def vot(self) -> VOTPreset:
         """The preset itself."""
-        return find_preset(self.preset, PRESETS, "VOT")
+        return find_preset(self.preset or "vot-matlab", PRESETS, "VOT")
 
 
 class Answer(NamedTuple):

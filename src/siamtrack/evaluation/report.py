@@ -91,9 +91,13 @@ def build_report(report: Report) -> str:
     """
     static = files("siamtrack.evaluation") / "static"
     first = report.groups[0]
+    names = [sequence.name for sequence in first.sequences]
+    title = report.benchmark.title_of(names)
     overlaps = _overlaps(first)
     return _template().render(
         report=report,
+        title=title[0].upper() + title[1:],
+        part=report.benchmark.part(names),
         groups=[{"group": g, "plots": report.plots(g), "tables": report.tables(g)} for g in report.groups],
         styles=report.styles,
         measures=_shown_measures(report),

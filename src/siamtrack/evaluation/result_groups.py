@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.errors import DataError
-from siamtrack.evaluation.foreign import FoundResults, read_results, results_on
+from siamtrack.evaluation.foreign import FoundResults, OtherSequencesError, choose_results, read_tracker, results_on
 from siamtrack.evaluation.scoring import score
 from siamtrack.evaluation.scoring_parts import Scores
 from siamtrack.evaluation.store import RUN
@@ -59,18 +59,17 @@ def find_groups(
         partial: score the sequences that all results of a group have.
     """
     named = {folder: [protocol] if protocol else protocols_in(folder, benchmark) for folder in folders}
-    return [
-        read_group(
-            [folder for folder in folders if name in named[folder]],
-            benchmark,
-            sequences,
-            protocol=name,
-            preset=preset,
-            first_pixel=first_pixel,
-            partial=partial,
-        )
-        for name in _in_order({name for names in named.values() for name in names}, benchmark)
-    ]
+    groups, left_out = [], list[OtherSequencesError]()
+    for name in _in_order({name for names in named.values() for name in names}, benchmark):
+        among = [folder for folder in folders if name in named[folder]]
+        how: dict[str, Any] = {"preset": preset, "first_pixel": first_pixel, "partial": partial}
+        try:
+            groups.append(read_group(among, benchmark, sequences, protocol=name, **how))
+        except OtherSequencesError as error:  # all that was run so
+            left_out.append(error)
+    if not groups:
+        raise left_out[0]
+    return [replace(groups[0], remarks=[*groups[0].remarks, *map(_left_out, left_out)]), *groups[1:]]
 
 
 def read_group(
@@ -86,16 +85,26 @@ def read_group(
     """The trackers in some folders that were run under a protocol; arguments as for `find_groups`.
 
     Raises:
-        DataError: see `foreign.read_results`; or two folders hold results of a tracker of the same name.
+        DataError: see `foreign.read_results`; or two folders hold results of a tracker of the same name. A tracker whose
+            results are all of other sequences is left out, which a remark tells, as long as others remain.
     """
     read: dict[str, FoundResults] = {}
-    for folder in folders:
-        for one in read_results(folder, benchmark, sequences, protocol=protocol, first_pixel=first_pixel, partial=partial):
-            tracker = one.results.tracker
-            if tracker in read:
-                raise DataError(f"Several results are called '{tracker}', after their folder; give each folder its own name.")
-            read[tracker] = one
-    return _group(protocol, list(read.values()), sequences, preset or benchmark.preset)
+    left_out: list[OtherSequencesError] = []
+    for one in (one for folder in folders for one in choose_results(folder, benchmark, protocol)):
+        if one.tracker in read:
+            raise DataError(f"Several results are called '{one.tracker}', after their folder; give each folder its own name.")
+        try:
+            read[one.tracker] = read_tracker(one, benchmark, sequences, first_pixel=first_pixel, partial=partial)
+        except OtherSequencesError as error:
+            left_out.append(error)
+    if not read:
+        raise left_out[0]
+    group = _group(protocol, list(read.values()), sequences, preset or benchmark.preset)
+    return replace(group, remarks=[*group.remarks, *map(_left_out, left_out)])
+
+
+def _left_out(error: OtherSequencesError) -> str:
+    return f"Left out: {error}"
 
 
 def protocols_in(folder: Path, benchmark: Benchmark) -> list[str]:

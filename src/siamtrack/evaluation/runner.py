@@ -47,19 +47,27 @@ def evaluate(
         settings: what the protocol leaves open.
         where: the work is done.
 
-    Yields:
-        What came of each sequence, in no order; a failed one does not stop the others.
+    Returns:
+        What came of each sequence, in no order; a failed one does not stop the others. Nothing is run before the first is
+        asked for; what is there already is checked at once.
 
     Raises:
-        OutputError: a result cannot be written, or a sequence has a name that no file can have.
+        OutputError: a result cannot be written, a sequence has a name that no file can have, or results that are there are of
+            other sequences.
         MissingExtraError: a cluster is asked for, and Ray is not installed.
     """
-    for sequence in sequences:
-        check_name(sequence.name)
+    named = {check_name(sequence.name): sequence for sequence in sequences}
+    store.check(sequences)
     finished = store.finished()
-    tasks = [Task(sequence=s, protocol=store.protocol, settings=settings) for s in sequences if s.name not in finished]
+    tasks = [Task(sequence=s, protocol=store.protocol, settings=settings) for name, s in named.items() if name not in finished]
+    return _kept(opener, tasks, store, where)
+
+
+def _kept(opener: Opener, tasks: Sequence[Task], store: ResultStore, where: Where) -> Generator[Outcome, None, None]:
+    """The outcomes of tasks, each after it was written."""
     if not tasks:
         return
+    sequences = {task.sequence.name: task.sequence for task in tasks}
     if where.ray is None:
         outcomes = run_in_processes(opener, tasks, min(where.workers, len(tasks)))
     else:
@@ -67,5 +75,5 @@ def evaluate(
     with closing(outcomes):
         for outcome in outcomes:
             if not outcome.failure:
-                store.write(outcome.sequence, outcome.runs)
+                store.write(sequences[outcome.sequence], outcome.runs)
             yield outcome

@@ -1,7 +1,7 @@
 """Results on disk: ROOT/TRACKER/BENCHMARK/PROTOCOL/, in which a sequence is finished or not there.
 
 run.json           what the results were made with, and when and where
-records/SEQ.json   the runs over one sequence: how many frames each has and which it began with
+records/SEQ.json   the runs over one sequence: how many frames each has and which it began with; and what the sequence was
 all others         the official layout of the benchmark (`siamtrack.evaluation.layouts`)
 
 Each file is written under another name, brought to the disk and renamed, the record of a sequence last of all: a process that
@@ -15,17 +15,19 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamtrack.datasets.benchmark import Benchmark
+from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence, counted
 from siamtrack.errors import DataError, OutputError
 from siamtrack.evaluation.layouts import decode, encode, layout_of
+from siamtrack.evaluation.store_sequence import description_of, difference
 from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
 
 RUN = "run.json"
 RECORDS = "records"
+SEQUENCE = "sequence"  # key in a record
 _ABOUT = ("machine", "begun")  # told, but no reason to keep results apart
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same results give the same archive
 
@@ -44,7 +46,8 @@ class ResultStore:
     """
 
     def __init__(self, root: Path, *, tracker: str, benchmark: Benchmark, protocol: str) -> None:
-        self.tracker, self.benchmark, self.protocol = (check_name(name) for name in (tracker, benchmark.name, protocol))
+        self.tracker, self.protocol = check_name(tracker), check_name(protocol)
+        self.benchmark = benchmark
         self.folder = root / tracker / benchmark.name / protocol
         self.layout = layout_of(benchmark, protocol)
 
@@ -77,23 +80,53 @@ class ResultStore:
 
     def finished(self) -> set[str]:
         """Names of the sequences that need not be run again."""
-        records = (self.folder / RECORDS).glob("*.json")
-        return {
-            path.stem for path in records if not path.name.startswith(".")
-        }  # such a one was being written, see _write_whole
+        return {path.stem for path in (self.folder / RECORDS).glob("*.json")}
 
-    def write(self, sequence: str, runs: Sequence[Trajectory]) -> None:
+    def differing(self, sequences: Iterable[BenchmarkSequence]) -> dict[str, str]:
+        """What is otherwise in a sequence than in that of the same name whose results are here, by name.
+
+        Results of versions before format 2 do not say what their sequences were; see `unnoted`.
+
+        Raises:
+            DataError: a record cannot be read.
+        """
+        finished = self.finished()
+        there = [one for one in sequences if one.name in finished]
+        told = {one.name: difference(self._record(one.name).get(SEQUENCE, {}), one) for one in there}
+        return {name: text for name, text in told.items() if text}
+
+    def unnoted(self) -> list[str]:
+        """Names of the finished sequences whose record does not say what they were."""
+        return sorted(name for name in self.finished() if SEQUENCE not in self._record(name))
+
+    def check(self, sequences: Iterable[BenchmarkSequence]) -> None:
+        """Whether finished results are of these sequences, and not of others of the same name.
+
+        Raises:
+            OutputError: they are of others; says what differs.
+            DataError: a record cannot be read.
+        """
+        if told := self.differing(sequences):
+            name, text = next(iter(told.items()))
+            more = f" (and so with {counted(len(told) - 1, 'sequence')} more)" if len(told) > 1 else ""
+            raise OutputError(
+                f"The results of '{name}' in '{self.folder}' are of another sequence of that name{more}: {text}. Give other "
+                f"--results or another --name, or remove '{self._record_file(name)}' to run it again."
+            )
+
+    def write(self, sequence: BenchmarkSequence, runs: Sequence[Trajectory]) -> None:
         """Keeps the runs over a sequence, which is finished then.
 
         Raises:
             DataError: there are runs that the layout cannot hold.
             OutputError: a file cannot be written.
         """
-        record = [{"first": run.first, "frames": len(run)} for run in runs]
+        made = [{"first": run.first, "frames": len(run)} for run in runs]
+        record = {"runs": made, SEQUENCE: description_of(sequence)}
         with _explained(self.folder):
-            for path, text in encode(self.layout, check_name(sequence), runs).items():
+            for path, text in encode(self.layout, check_name(sequence.name), runs).items():
                 _write_whole(self.folder / path, text)
-            _write_whole(self.folder / RECORDS / f"{sequence}.json", json.dumps({"runs": record}) + "\n")
+            _write_whole(self._record_file(sequence.name), json.dumps(record) + "\n")
 
     def read(self, sequences: Sequence[str] | None = None) -> TrackerResults:
         """The results of these sequences; None: of all that are finished.
@@ -109,15 +142,21 @@ class ResultStore:
                 f"{' and so on' if len(missing) > 5 else ''}. Run 'siamtrack evaluate' on them first."
             )
         runs = {name: self._runs(name) for name in names}
-        return TrackerResults(tracker=self.tracker, benchmark=self.benchmark, protocol=self.protocol, runs=runs)
+        return TrackerResults(tracker=self.tracker, benchmark=self.benchmark.name, protocol=self.protocol, runs=runs)
+
+    def _record_file(self, name: str) -> Path:
+        return self.folder / RECORDS / f"{name}.json"
+
+    def _record(self, name: str) -> dict[str, Any]:
+        return _read_json(self._record_file(name))
 
     def _runs(self, name: str) -> list[Trajectory]:
-        path = self.folder / RECORDS / f"{name}.json"
-        record = _read_json(path)
         try:
-            firsts, lengths = ([run[key] for run in record["runs"]] for key in ("first", "frames"))
+            firsts, lengths = ([run[key] for run in self._record(name)["runs"]] for key in ("first", "frames"))
         except (TypeError, KeyError):
-            raise DataError(f"'{path}' is no record of runs; remove it and run the sequence again.") from None
+            raise DataError(
+                f"'{self._record_file(name)}' is no record of runs; remove it and run the sequence again."
+            ) from None
         runs = decode(self.layout, self.folder, name, firsts)
         if [len(run) for run in runs] != lengths:
             raise DataError(f"The results of {name} in '{self.folder}' have {[len(r) for r in runs]} frames, not {lengths}.")
@@ -163,21 +202,21 @@ def check_name(name: str) -> str:
     return name
 
 
-def read_store(folder: Path, benchmark: Benchmark) -> TrackerResults:
-    """All finished results in a folder ROOT/TRACKER/BENCHMARK/PROTOCOL.
+def open_store(folder: Path, benchmark: Benchmark) -> ResultStore:
+    """The store that a folder ROOT/TRACKER/BENCHMARK/PROTOCOL is.
 
     Args:
         folder: that `ResultStore` made.
         benchmark: that the results are on.
 
     Raises:
-        DataError: it holds no results of siamtrack, or they were changed.
+        DataError: it holds no results of siamtrack.
     """
     path = folder / RUN
     if not path.is_file():
         raise DataError(f"'{folder}' holds no results of siamtrack: it has no {RUN}.")
     protocol, _, tracker = folder.absolute().parts[:-4:-1]
-    return ResultStore(folder.absolute().parents[2], tracker=tracker, benchmark=benchmark, protocol=protocol).read()
+    return ResultStore(folder.absolute().parents[2], tracker=tracker, benchmark=benchmark, protocol=protocol)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -201,7 +240,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _write_whole(path: Path, text: str) -> None:
     """Writes a file that is there with all of its text or not at all, even if the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")  # two evaluations may write the same file
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()

@@ -20,7 +20,8 @@ from siamtrack.tracking import Tracker
 PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 """Of the runtimes."""
 
-FORMAT = 1
+FORMAT = 2
+"""Of results on disk; since 2 the record of a sequence says what the sequence was."""
 
 
 def origin_of(tracker: Tracker[Any], model: str, protocol: ProtocolSettings, *, options: Mapping[str, Any]) -> dict[str, Any]:

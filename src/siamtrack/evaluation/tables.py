@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from siamtrack.datasets.benchmark import counted
 from siamtrack.errors import SettingsError, nearest
 from siamtrack.evaluation.published import PublishedScores
 from siamtrack.evaluation.scoring_measures import MEASURES, Measure
@@ -229,7 +230,7 @@ def sources_of(table: Table) -> list[str]:
 
 def _title(scores: Sequence[Scores]) -> str:
     protocols = ", ".join(dict.fromkeys(s.protocol for s in scores))
-    return f"{scores[0].benchmark}, {protocols}, {scores[0].overall.sequences} sequences"
+    return f"{scores[0].benchmark}, {protocols}, {counted(scores[0].overall.sequences, 'sequence')}"
 
 
 def _preset(scores: Sequence[Scores]) -> str:

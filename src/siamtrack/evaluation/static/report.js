@@ -148,8 +148,11 @@ function toggle(row) {
   }
 }
 
-// A wide table scrolls; what is shown of a sequence is as wide as what can be seen of it.
+// A wide table scrolls, and says so; what is shown of a sequence is as wide as what can be seen of it.
 function fit() {
+  for (const around of document.querySelectorAll(".scroll")) {
+    around.classList.toggle("wide", around.scrollWidth > around.clientWidth + 1);
+  }
   for (const shown of document.querySelectorAll(".panel")) {
     shown.style.width = `${Math.min(shown.closest(".scroll").clientWidth, shown.closest("table").clientWidth) - 24}px`;
   }
@@ -166,4 +169,6 @@ document.getElementById("theme").addEventListener("click", () => {
   const dark = root.style.colorScheme ? root.style.colorScheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.style.colorScheme = dark ? "light" : "dark";
 });
+for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", fit);
 addEventListener("resize", fit);
+fit();
