@@ -10,6 +10,8 @@ Differences between paper, official code (bertinetto/siamese-fc), huanglianghua/
   a cell (see `siamtrack.trackers.rest`). Here the peaks that a target gives in its own first frame are what it is measured
   from, so that a target that stands still stays where it was put, exactly, and one that moves has half the error;
   `still_reference = False` leaves that out, as the codes do.
+* Size: the best of the scales in both codes, and here by default; `scale_fit = True` reads it between scales that lie further
+  apart (see `siamtrack.trackers.size`), at the place that the middle scale gives.
 * Position: the centre stays inside the frame here.
 """
 
@@ -28,6 +30,7 @@ from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
 from siamtrack.trackers.rest import SHIFTS, STRIDE_PX, UNMEASURED, Rest
+from siamtrack.trackers.size import UNFITTED, SizeFit
 from siamtrack.tracking import Network, Prediction, checked_image
 
 
@@ -52,6 +55,7 @@ class SiamFCSettings:
     max_scale: float = 5.0
     subpixel_peak: bool = True  # see the module
     still_reference: bool = True  # see the module
+    scale_fit: bool = False  # see the module; scale_penalty has no meaning then
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
@@ -70,6 +74,8 @@ class SiamFCSettings:
         check_limits(self, limits)
         if self.scales % 2 == 0:
             raise SettingsError(f"The setting scales is {self.scales}; expected an odd number: 1, 3, 5, ...")
+        if self.scale_fit and self.scales < 3:
+            raise SettingsError("The setting scale_fit needs three scales or more, and scales is 1; leave one of them out.")
 
     @property
     def scale_factors(self) -> NDArray[np.float64]:
@@ -101,6 +107,7 @@ class SiamFCState:
     center: tuple[float, float]  # x, y, image pixels
     size: tuple[float, float]  # w, h, image pixels
     rest: Rest = UNMEASURED  # how far beside the target its response peaks
+    size_fit: SizeFit = UNFITTED  # how its response depends on the scale
     scale: float = 1.0  # size relative to the first frame
 
     @property
@@ -132,7 +139,9 @@ class SiamFCTracker:
             SiamFCState(template=template, fill=fill, center=box.center, size=(box.w, box.h))
             for template, box in zip(templates, boxes, strict=True)
         ]
-        return self._at_rest(frame, states) if s.still_reference else states
+        if s.still_reference:
+            states = self._at_rest(frame, states)
+        return self._at_size(frame, states) if s.scale_fit else states
 
     def _at_rest(self, frame: Image, states: Sequence[SiamFCState]) -> list[SiamFCState]:
         """The states with the peaks that each target gives in its own first frame."""
@@ -151,6 +160,15 @@ class SiamFCTracker:
             for response in responses
         ]
         return [replace(state, rest=Rest.measured(found)) for state, found in zip(states, peaks, strict=True)]
+
+    def _at_size(self, frame: Image, states: Sequence[SiamFCState]) -> list[SiamFCState]:
+        """The states with how the response of each target depends on the scale in its own first frame."""
+        fitted = []
+        for state, response in zip(states, self._match(self.look(frame, states), states), strict=True):
+            maps = _upsampled(response, self.settings.upsampling)
+            place = self._shift_in_patch(maps[len(maps) // 2], response.shape[-1])
+            fitted.append(replace(state, size_fit=SizeFit.measured(self._highest_at(place, maps, response.shape[-1]))))
+        return fitted
 
     def step(self, frame: Image, states: Sequence[SiamFCState]) -> tuple[list[SiamFCState], list[Prediction]]:
         """See `Tracker.step`."""
@@ -198,19 +216,40 @@ class SiamFCTracker:
             The new state, and the highest raw response.
         """
         s = self.settings
-        maps = _upsampled(response, s.upsampling)
+        maps, cells = _upsampled(response, s.upsampling), response.shape[-1]
         peaks = [float(m.max()) for m in maps]
-        best = int(np.argmax([self._penalised(peak, scale) for scale, peak in enumerate(peaks)]))
-        factor = float(s.scale_factors[best])
-        x, y = state.rest.place(self._shift_in_patch(maps[best], response.shape[-1]))
+        chosen = s.scales // 2
+        if not s.scale_fit:
+            chosen = int(np.argmax([self._penalised(peak, scale) for scale, peak in enumerate(peaks)]))
+        place = self._shift_in_patch(maps[chosen], cells)
+        factor = float(s.scale_factors[chosen])
         side_per_px = self.search_side(state) * factor / s.search_size
+        if s.scale_fit:
+            factor = s.scale_step ** state.size_fit.steps(self._highest_at(place, maps, cells))
+        x, y = state.rest.place(place)
         cx = min(max(state.center[0] + x * side_per_px, 0.0), float(width))
         cy = min(max(state.center[1] + y * side_per_px, 0.0), float(height))
         damped = 1 - s.scale_damping + s.scale_damping * factor
         scale = min(max(state.scale * damped, s.min_scale), s.max_scale)
         change = scale / state.scale
         size = state.size[0] * change, state.size[1] * change
-        return replace(state, center=(cx, cy), size=size, scale=scale), peaks[best]
+        return replace(state, center=(cx, cy), size=size, scale=scale), peaks[chosen]
+
+    def _highest_at(
+        self, place: tuple[float, float], maps: Sequence[NDArray[np.float32]], cells: int
+    ) -> tuple[float, float, float]:
+        """The highest responses within a stride of a place in the patch of the middle scale, at the three scales around it."""
+        s = self.settings
+        step, to_center = STRIDE_PX / s.upsampling, self._map_to_center(cells)
+        first = s.scales // 2 - 1
+        found = []
+        for upsampled, factor in zip(maps[first : first + 3], s.scale_factors[first : first + 3], strict=True):
+            middle = (len(upsampled) - 1) / 2
+            column, row = ((at / factor - to_center) / step + middle for at in place)
+            rows, columns = (slice(max(0, int(at - s.upsampling)), max(1, int(at + s.upsampling) + 2)) for at in (row, column))
+            near = upsampled[rows, columns]
+            found.append(float(near.max()) if near.size else float(upsampled.min()))
+        return found[0], found[1], found[2]
 
     def _penalised(self, peak: float, scale: int) -> float:
         if scale == self.settings.scales // 2:
@@ -229,12 +268,15 @@ class SiamFCTracker:
         if s.subpixel_peak:
             x += _parabola_top(response[row], column)
             y += _parabola_top(response[:, column], row)
-        # cell r of the response compares the template with the window that begins at patch pixel 8 r
-        middle_of_map_px = (cells - 1) / 2 * STRIDE_PX + s.template_size / 2
-        to_center = middle_of_map_px - s.search_size / 2
+        to_center = self._map_to_center(cells)
         px_per_cell = STRIDE_PX / s.upsampling
         middle = (response.shape[0] - 1) / 2
         return (x - middle) * px_per_cell + to_center, (y - middle) * px_per_cell + to_center
+
+    def _map_to_center(self, cells: int) -> float:
+        """How far the middle of the map lies beside the centre of the patch, patch pixels."""
+        # cell r of the response compares the template with the window that begins at patch pixel 8 r
+        return (cells - 1) / 2 * STRIDE_PX + self.settings.template_size / 2 - self.settings.search_size / 2
 
     def _window(self, size: int) -> NDArray[np.float32]:
         if size not in self._windows:
