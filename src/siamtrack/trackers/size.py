@@ -1,7 +1,7 @@
 """The size of a target between the scales of a pyramid: the top of the parabola through three responses.
 
-The published procedure takes the best of scales that lie 3.75 % apart. At that distance the highest response is a matter of
-chance, for any of the networks that were measured (docs/experiments.md); at 16 % it is not. So the scales lie far apart
+The published procedure takes the best of scales that lie 3.75 % apart. Already at 5 % the highest response is a matter of
+chance, for any of the networks that were measured (docs/experiments.md); at 20 % it is not. So the scales lie far apart
 here, and the size is read between them. A target that is just as large as the template need not peak at the middle scale, so
 the top is measured from where it lies in the first frame; and a response that is flatter than it was there (the target is
 covered, or blurred) says less about the size and moves it less.
