@@ -27,9 +27,9 @@ class Fake:
     def embed(self, patches: NDArray[np.uint8]) -> Responses:
         return patches.mean((1, 2)).astype(np.float32)[:, :, None, None]
 
-    def match(self, templates: Responses, patches: NDArray[np.uint8]) -> Responses:
+    def match(self, templates: Responses, patches: NDArray[np.uint8]) -> tuple[Responses]:
         self.calls += 1
-        return self.answer(templates, patches)
+        return (self.answer(templates, patches),)
 
 
 class Similar(Fake):

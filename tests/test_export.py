@@ -135,7 +135,7 @@ def test_every_runtime_answers_as_the_network(exported: Path, run: Path) -> None
         expected = network(*pixels)[0].numpy()[:, None]
     for runtime in ("openvino", "onnx", "torch"):
         other = open_model(exported, runtime=runtime, precision="float32").network
-        found = other.match(other.embed(z), x)
+        (found,) = other.match(other.embed(z), x)
         assert np.abs(found - expected).max() < 5e-3 * np.abs(expected).max(), runtime
 
 
@@ -296,10 +296,10 @@ def test_int8_runs_and_says_what_it_costs(copied: Path, clips: Path) -> None:
     exact = open_model(copied, precision="float32")
     (state,) = exact.start(scene.image(0), [scene.box(0, 0)])
     patches = exact.look(scene.image(3), [state])
-    expected = exact.network.match(state.template[None], patches)
+    (expected,) = exact.network.match(state.template[None], patches)
     for runtime in ("openvino", "onnx"):
         network = open_model(copied, runtime=runtime, precision="int8").network
-        found = network.match(state.template[None], patches)
+        (found,) = network.match(state.template[None], patches)
         assert found.shape == (1, 1, 17, 17)
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9, runtime
         assert not np.array_equal(found, expected)

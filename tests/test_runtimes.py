@@ -93,7 +93,7 @@ def test_shapes_and_types(folder: Path, runtime: str, precision: str) -> None:
         searches = rng.integers(0, 256, (targets, scales, settings.search_size, settings.search_size, 3), np.uint8)
         kept = patches.copy(), searches.copy()
         templates = opened_tracker.network.embed(patches)
-        responses = opened_tracker.network.match(templates, searches)
+        (responses,) = opened_tracker.network.match(templates, searches)
         assert templates.shape[0] == targets
         assert templates.ndim == 4
         assert responses.shape == (targets, scales, cells, cells)

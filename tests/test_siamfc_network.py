@@ -48,7 +48,7 @@ def test_size_of_the_response(network: SiamFC, template: int, search: int, cells
 def test_match_is_forward_of_each_scale(network: SiamFC, targets: int, scales: int) -> None:
     z, x = pixels(targets, 3, 95, 95), pixels(targets * scales, 3, 111, 111, seed=1)
     with torch.no_grad():
-        found = network.match(network.embed(z), x)
+        (found,) = network.match(network.embed(z), x)
         expected = network(z.repeat_interleave(scales, 0), x)[0].reshape(targets, scales, 3, 3)
     assert found.shape == expected.shape
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()

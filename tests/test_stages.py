@@ -21,21 +21,19 @@ class Counter:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
-        self.network = SimpleNamespace(match=self.match)
+        self.network: Any = SimpleNamespace(match=self.match)
 
     def start(self, frame: Any, boxes: list[Box]) -> list[Any]:
-        return [SimpleNamespace(template=np.zeros(1), frames=0) for _ in boxes]
-
-    def look(self, frame: Any, states: list[Any]) -> Any:
-        return np.zeros((len(states), 1))
+        return [SimpleNamespace(frames=0) for _ in boxes]
 
     def match(self, templates: Any, patches: Any) -> Any:
         assert len(templates) == len(patches)
         self.batches.append(len(patches))
         return patches
 
-    def decide(self, frame: Any, states: list[Any], responses: Any) -> tuple[list[Any], list[Any]]:
-        return [SimpleNamespace(template=state.template, frames=state.frames + 1) for state in states], []
+    def step(self, frame: Any, states: list[Any]) -> tuple[list[Any], list[Any]]:
+        self.network.match(np.zeros((len(states), 1)), np.zeros((len(states), 1)))
+        return [SimpleNamespace(frames=state.frames + 1) for state in states], []
 
 
 def frames(count: int) -> Iterator[Frame]:

@@ -236,7 +236,7 @@ def _runtime_module(runtime: str) -> Any:
 
 def _torch_module(folder: ModelFolder) -> Any:
     """The network as a PyTorch module with the folder's weights."""
-    model = importlib.import_module(f"siamtrack.models.{folder.description.tracker}")
+    model = importlib.import_module(f"siamtrack.models.{folder.description.model}")
     return model.read_folded(folder.path / WEIGHTS, folder.description.network)
 
 

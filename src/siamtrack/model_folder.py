@@ -3,7 +3,7 @@
 model.toml           what it is, every setting, the hash of every other file, licence and model card
 weights.safetensors  the parameters, once: the graphs refer into this file
 template.onnx        patches (N, T, T, 3) uint8 -> templates (N, C, h, w)
-search.onnx          templates, patches (N, S, X, X, 3) uint8 -> responses (N, S, R, R)
+search.onnx          templates, patches (N, S, X, X, 3) uint8 -> the model's maps, (N, S, ...) each
 search_int8.onnx     the same, quantised (only where `siamtrack export --int8` made it)
 """
 
@@ -31,7 +31,8 @@ class Description:
     """The content of model.toml."""
 
     name: str
-    tracker: str  # the file in siamtrack/trackers with its procedure, and in siamtrack/models with its network
+    model: str  # the file in siamtrack/models with its network
+    tracker: str  # the file in siamtrack/trackers with its procedure
     licence: str
     card: str  # Markdown: data and their licences, teacher, recipe, seed, choice of checkpoint, scores, limits
     made_with: str = ""

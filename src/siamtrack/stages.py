@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 from typing import Any
-
-import numpy as np
 
 from siamtrack.box import Box
 from siamtrack.frames import Frame
@@ -51,7 +51,7 @@ def measure(
     """Times every tracker on every frame, one after the other, so that a change of the machine's speed hits all alike.
 
     Args:
-        trackers: by name; with `start`, `look`, `network.match` and `decide`.
+        trackers: by name; with a `network`.
         frames: the first one gives the templates; `UNTIMED` frames are not counted.
         boxes: of the targets in the first frame.
         one_by_one: names of trackers that follow one target after the other instead of all in one batch.
@@ -84,11 +84,24 @@ def _timed(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
 
 
 def _timed_step(tracker: Any, frame: Frame, states: list[Any]) -> tuple[list[Any], tuple[float, ...]]:
-    marks = [time.perf_counter()]
-    patches = tracker.look(frame.image, states)
-    marks.append(time.perf_counter())
-    responses = tracker.network.match(np.stack([state.template for state in states]), patches)
-    marks.append(time.perf_counter())
-    states, _ = tracker.decide(frame.image, states, responses)
-    marks.append(time.perf_counter())
+    calls = _Calls(tracker.network)
+    watched = copy.copy(tracker)
+    watched.network = calls
+    began = time.perf_counter()
+    states, _ = watched.step(frame.image, states)
+    marks = [began, calls.first, calls.last, time.perf_counter()]
     return states, tuple(1e3 * (b - a) for a, b in pairwise(marks))
+
+
+class _Calls:
+    """A network whose `match` is timed: from the first call of a step to the end of the last."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self.first = self.last = math.nan
+
+    def match(self, *arguments: Any) -> Any:
+        began = time.perf_counter()
+        maps = self._network.match(*arguments)
+        self.first, self.last = began if math.isnan(self.first) else self.first, time.perf_counter()
+        return maps

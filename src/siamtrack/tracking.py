@@ -53,14 +53,18 @@ class Tracker(Protocol[StateT]):
         """
 
 
+Maps = tuple[NDArray[np.float32], ...]
+"""What a network says of search patches, (N, S, ...) each; which maps these are is the model's own (`siamtrack.models`)."""
+
+
 class Network(Protocol):
     """Who computes a network; carried out in `runtimes/`."""
 
     def embed(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Template patches (N, T, T, 3), RGB -> templates (N, C, h, w). Slow, once a target."""
 
-    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Templates (N, C, h, w), search patches (N, S, X, X, 3), RGB -> responses (N, S, R, R). Every frame."""
+    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
+        """Templates (N, C, h, w), search patches (N, S, X, X, 3), RGB -> the model's maps, (N, S, ...) each. Every frame."""
 
 
 @dataclass(frozen=True, kw_only=True)

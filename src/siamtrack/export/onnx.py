@@ -44,17 +44,17 @@ class _TemplateGraph(nn.Module):
 
 
 class _SearchGraph(_TemplateGraph):
-    def forward(self, templates: Tensor, patches: Tensor) -> Tensor:  # type: ignore[override]
-        responses: Tensor = self.network.match(templates, patches.flatten(0, 1).permute(0, 3, 1, 2).float())
-        return responses
+    def forward(self, templates: Tensor, patches: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        maps: tuple[Tensor, ...] = self.network.match(templates, patches.flatten(0, 1).permute(0, 3, 1, 2).float())
+        return maps
 
 
 def export_model(network: Any, folder: Path, description: Description) -> None:
     """Writes the model folder and runs it once on every installed runtime against PyTorch before it says done.
 
     Args:
-        network: a module with `settings.template_size`, `settings.search_size`, `embed` and `match`; batch norm is folded into
-            its convolutions.
+        network: a module with `settings.template_size`, `settings.search_size`, `embed`, `match` and the names of its maps
+            `MAPS`; batch norm is folded into its convolutions.
         folder: must not exist, or be a model folder, which is replaced whole.
         description: without hashes.
 
@@ -122,12 +122,14 @@ def check_runtimes(network: Any, folder: Path) -> None:
         if find_spec(package) is None:
             continue
         other = open_network(read_model_folder(folder), runtime=runtime, precision="float32")
-        responses = torch.from_numpy(other.match(other.embed(patches[0].numpy()), searches.numpy()))
-        error = float((responses - expected).abs().max() / expected.abs().max())
-        if not error < RUNTIME_ERROR:
-            raise ModelError(
-                f"The {runtime} runtime differs from PyTorch by {error:.1e} of the largest response; nothing was exported."
-            )
+        found = other.match(other.embed(patches[0].numpy()), searches.numpy())
+        for name, values, wanted in zip(network.MAPS, map(torch.from_numpy, found), expected, strict=True):
+            error = float((values - wanted).abs().max() / wanted.abs().max())
+            if not error < RUNTIME_ERROR:
+                raise ModelError(
+                    f"The {runtime} runtime differs from PyTorch by {error:.1e} of the largest value of its {name}; "
+                    "nothing was exported."
+                )
 
 
 def _write_weights(network: nn.Module, path: Path) -> Any:
@@ -155,14 +157,16 @@ def _write_graphs(network: Any, folder: Path) -> None:
     search = torch.zeros(2, 3, settings.search_size, settings.search_size, 3, dtype=torch.uint8)
     with torch.inference_mode():
         templates = _TemplateGraph(network)(template)
-    _write_graph(folder / TEMPLATE_GRAPH, _TemplateGraph(network), {"patches": template}, "templates", ({0: targets},))
+    _write_graph(folder / TEMPLATE_GRAPH, _TemplateGraph(network), {"patches": template}, ("templates",), ({0: targets},))
     side = torch.export.Dim("search_size", min=settings.template_size, max=4096)
     shapes = ({0: targets}, {0: targets, 1: scales, 2: side, 3: side})
     inputs = {"templates": templates.clone(), "patches": search}
-    _write_graph(folder / SEARCH_GRAPH, _SearchGraph(network), inputs, "responses", shapes)
+    _write_graph(folder / SEARCH_GRAPH, _SearchGraph(network), inputs, network.MAPS, shapes)
 
 
-def _write_graph(path: Path, graph: nn.Module, inputs: dict[str, Tensor], output: str, shapes: tuple[Any, ...]) -> None:
+def _write_graph(
+    path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...], shapes: tuple[Any, ...]
+) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # the exporter warns of packages that are not needed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -172,7 +176,7 @@ def _write_graph(path: Path, graph: nn.Module, inputs: dict[str, Tensor], output
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=list(inputs),
-            output_names=[output],
+            output_names=list(outputs),
             verbose=False,
         )
     assert program is not None

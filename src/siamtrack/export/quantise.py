@@ -23,7 +23,7 @@ from siamtrack.export.onnx import write_description
 from siamtrack.library import open_model
 from siamtrack.metrics.ope import success_auc
 from siamtrack.model_folder import INT8_SEARCH_GRAPH, SEARCH_GRAPH, read_model_folder
-from siamtrack.tracking import track
+from siamtrack.tracking import Maps, track
 
 CALIBRATION_CALLS = 160  # network calls that ranges are taken from
 FRAMES_A_CLIP = 120
@@ -102,10 +102,10 @@ class _Recorder:
         templates: NDArray[np.float32] = self._network.embed(patches)
         return templates
 
-    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
         self.calls.append({"templates": templates, "patches": patches})
-        responses: NDArray[np.float32] = self._network.match(templates, patches)
-        return responses
+        maps: Maps = self._network.match(templates, patches)
+        return maps
 
 
 def _calibration(folder: Path, clips: Sequence[Clip]) -> list[dict[str, NDArray[Any]]]:

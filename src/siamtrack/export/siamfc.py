@@ -51,6 +51,7 @@ def export_siamfc(checkpoint: Path, folder: Path, *, licence: str, card: str, ov
         )
     description = Description(
         name=folder.name,
+        model="siamfc",
         tracker="siamfc",
         licence=licence,
         card=card,

@@ -55,6 +55,8 @@ class SiamFCNetworkSettings:
 class SiamFC(nn.Module):
     """The fully-convolutional Siamese network: f(z, x) = gain * (embed(z) * embed(x)) + bias."""
 
+    MAPS = ("responses",)  # names of what `match` gives
+
     gain: Tensor
 
     def __init__(self, settings: SiamFCNetworkSettings | None = None) -> None:
@@ -73,11 +75,11 @@ class SiamFC(nn.Module):
         features: Tensor = self.backbone(pixels)
         return features
 
-    def match(self, templates: Tensor, pixels: Tensor) -> Tensor:
-        """Templates (N, 256, 6, 6) and search pixels (N * S, 3, 255, 255), S per target -> responses (N, S, 17, 17)."""
+    def match(self, templates: Tensor, pixels: Tensor) -> tuple[Tensor]:
+        """Templates (N, 256, 6, 6) and search pixels (N * S, 3, 255, 255), S per target -> responses (N, S, 17, 17), alone."""
         features = self.embed(pixels)
         searches = features.reshape(templates.shape[0], -1, *features.shape[1:])
-        return self.gain * cross_correlation(templates, searches) + self.bias
+        return (self.gain * cross_correlation(templates, searches) + self.bias,)
 
     def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For training: one search patch a template.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.errors import MissingExtraError
+from siamtrack.tracking import Maps
 
 PRECISIONS = ("auto", "float32", "int8")
 
@@ -17,7 +18,7 @@ class ONNXNetwork:
 
     Args:
         template_graph: ONNX file, patches -> templates.
-        search_graph: ONNX file, templates and patches -> responses; the quantised one for int8.
+        search_graph: ONNX file, templates and patches -> maps; the quantised one for int8.
         threads: at most so many; None: all that ONNX Runtime finds.
 
     Raises:
@@ -42,6 +43,7 @@ class ONNXNetwork:
         """See `siamtrack.tracking.Network.embed`."""
         return np.asarray(self._embed.run(None, {"patches": patches})[0], np.float32)
 
-    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
         """See `siamtrack.tracking.Network.match`."""
-        return np.asarray(self._match.run(None, {"templates": templates, "patches": patches})[0], np.float32)
+        maps = self._match.run(None, {"templates": templates, "patches": patches})
+        return tuple(np.asarray(values, np.float32) for values in maps)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from siamtrack.tracking import Maps
+
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
@@ -16,7 +18,7 @@ class OpenVINONetwork:
 
     Args:
         template_graph: ONNX file, patches -> templates.
-        search_graph: ONNX file, templates and patches -> responses; the quantised one for int8.
+        search_graph: ONNX file, templates and patches -> maps; the quantised one for int8.
         precision: "auto" lets the hardware pick (bfloat16 where the processor computes it), "float32" and "bfloat16"
             force one; "int8" is a property of the search graph, and what is not quantised in it is computed as in "auto".
         threads: at most so many; None: all that OpenVINO finds.
@@ -46,6 +48,6 @@ class OpenVINONetwork:
         """See `siamtrack.tracking.Network.embed`."""
         return np.array(self._embed([patches])[0], np.float32)
 
-    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
         """See `siamtrack.tracking.Network.match`."""
-        return np.array(self._match([templates, patches])[0], np.float32)
+        return tuple(np.array(values, np.float32) for values in self._match([templates, patches]).to_tuple())

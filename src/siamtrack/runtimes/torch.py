@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from siamtrack.errors import SettingsError
+from siamtrack.tracking import Maps
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -41,11 +42,12 @@ class TorchNetwork:
         with torch.inference_mode(), self._autocast():
             return self._numpy(self._module.embed(self._pixels(patches)))
 
-    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
         """See `siamtrack.tracking.Network.match`."""
         pixels = self._pixels(patches.reshape(-1, *patches.shape[2:]))
         with torch.inference_mode(), self._autocast():
-            return self._numpy(self._module.match(torch.from_numpy(templates).to(self._device), pixels))
+            maps = self._module.match(torch.from_numpy(templates).to(self._device), pixels)
+            return tuple(self._numpy(values) for values in maps)
 
     def _pixels(self, patches: NDArray[np.uint8]) -> torch.Tensor:
         return torch.from_numpy(patches).to(self._device).permute(0, 3, 1, 2).float()

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +28,7 @@ from siamtrack.crop import Fill, context_side, cut, cut_windows, mean_colour
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
+from siamtrack.trackers.peaks import cosine_window, parabola_top, upsampled
 from siamtrack.trackers.rest import SHIFTS, STRIDE_PX, UNMEASURED, Rest
 from siamtrack.trackers.size import UNFITTED, SizeFit
 from siamtrack.tracking import Network, Prediction, checked_image
@@ -156,7 +156,7 @@ class SiamFCTracker:
         windows = cut_windows(frame, centers, np.array(sides)[:, None], s.search_size, fills)
         responses = self._match(windows.reshape(len(states), len(SHIFTS), *windows.shape[2:]), states)
         peaks = [
-            [self._shift_in_patch(upsampled, response.shape[-1]) for upsampled in _upsampled(response, s.upsampling)]
+            [self._shift_in_patch(wide, response.shape[-1]) for wide in upsampled(response, s.upsampling)]
             for response in responses
         ]
         return [replace(state, rest=Rest.measured(found)) for state, found in zip(states, peaks, strict=True)]
@@ -165,9 +165,8 @@ class SiamFCTracker:
         """The states with how the response of each target depends on the scale in its own first frame."""
         fitted = []
         for state, response in zip(states, self._match(self.look(frame, states), states), strict=True):
-            maps = _upsampled(response, self.settings.upsampling)
-            place = self._shift_in_patch(maps[len(maps) // 2], response.shape[-1])
-            fitted.append(replace(state, size_fit=SizeFit.measured(self._highest_at(place, maps, response.shape[-1]))))
+            _, _, near = self._by_middle_scale(response)
+            fitted.append(replace(state, size_fit=SizeFit.measured(near)))
         return fitted
 
     def step(self, frame: Image, states: Sequence[SiamFCState]) -> tuple[list[SiamFCState], list[Prediction]]:
@@ -175,20 +174,15 @@ class SiamFCTracker:
         if not states:
             return [], []
         frame = checked_image(frame)
-        return self.decide(frame, states, self._match(self.look(frame, states), states))
+        height, width = frame.shape[:2]
+        responses = self._match(self.look(frame, states), states)
+        moved = [self.move(state, response, width, height) for state, response in zip(states, responses, strict=True)]
+        predictions = [Prediction(box=state.box, score=score) for state, score in moved]
+        return [state for state, _ in moved], predictions
 
     def look(self, frame: Image, states: Sequence[SiamFCState]) -> NDArray[np.uint8]:
         """The search patches of all targets at all scales, (N, scales, 255, 255, 3)."""
         return self._cut(frame, states, self.settings.scale_factors)
-
-    def decide(
-        self, frame: Image, states: Sequence[SiamFCState], responses: NDArray[np.float32]
-    ) -> tuple[list[SiamFCState], list[Prediction]]:
-        """States and predictions from the network's responses, (N, scales, R, R)."""
-        height, width = frame.shape[:2]
-        moved = [self.move(state, response, width, height) for state, response in zip(states, responses, strict=True)]
-        predictions = [Prediction(box=state.box, score=score) for state, score in moved]
-        return [state for state, _ in moved], predictions
 
     def _cut(self, frame: Image, states: Sequence[SiamFCState], factors: NDArray[np.float64]) -> NDArray[np.uint8]:
         sides = np.stack([self.search_side(state) * factors for state in states])
@@ -196,7 +190,8 @@ class SiamFCTracker:
         return cut_windows(frame, centers, sides, self.settings.search_size, fills)
 
     def _match(self, patches: NDArray[np.uint8], states: Sequence[SiamFCState]) -> NDArray[np.float32]:
-        return self.network.match(np.stack([state.template for state in states]), patches)
+        (responses,) = self.network.match(np.stack([state.template for state in states]), patches)
+        return responses
 
     def search_side(self, state: SiamFCState) -> float:
         """Side in image pixels of the window searched at the middle scale."""
@@ -213,19 +208,16 @@ class SiamFCTracker:
             height: of the frame, pixels.
 
         Returns:
-            The new state, and the highest raw response.
+            The new state, and the highest raw response at the scale that the place is read at.
         """
         s = self.settings
-        maps, cells = _upsampled(response, s.upsampling), response.shape[-1]
-        peaks = [float(m.max()) for m in maps]
-        chosen = s.scales // 2
-        if not s.scale_fit:
-            chosen = int(np.argmax([self._penalised(peak, scale) for scale, peak in enumerate(peaks)]))
-        place = self._shift_in_patch(maps[chosen], cells)
-        factor = float(s.scale_factors[chosen])
-        side_per_px = self.search_side(state) * factor / s.search_size
         if s.scale_fit:
-            factor = s.scale_step ** state.size_fit.steps(self._highest_at(place, maps, cells))
+            place, score, near = self._by_middle_scale(response)
+            window, factor = 1.0, s.scale_step ** state.size_fit.steps(near)
+        else:
+            place, score, window = self._by_best_scale(response)
+            factor = window
+        side_per_px = self.search_side(state) * window / s.search_size
         x, y = state.rest.place(place)
         cx = min(max(state.center[0] + x * side_per_px, 0.0), float(width))
         cy = min(max(state.center[1] + y * side_per_px, 0.0), float(height))
@@ -233,23 +225,33 @@ class SiamFCTracker:
         scale = min(max(state.scale * damped, s.min_scale), s.max_scale)
         change = scale / state.scale
         size = state.size[0] * change, state.size[1] * change
-        return replace(state, center=(cx, cy), size=size, scale=scale), peaks[chosen]
+        return replace(state, center=(cx, cy), size=size, scale=scale), score
 
-    def _highest_at(
-        self, place: tuple[float, float], maps: Sequence[NDArray[np.float32]], cells: int
-    ) -> tuple[float, float, float]:
-        """The highest responses within a stride of a place in the patch of the middle scale, at the three scales around it."""
-        s = self.settings
+    def _by_best_scale(self, response: NDArray[np.float32]) -> tuple[tuple[float, float], float, float]:
+        """The place in the map of the best scale, the highest response there, and that scale."""
+        maps = upsampled(response, self.settings.upsampling)
+        peaks = [float(m.max()) for m in maps]
+        best = int(np.argmax([self._penalised(peak, scale) for scale, peak in enumerate(peaks)]))
+        return self._shift_in_patch(maps[best], response.shape[-1]), peaks[best], float(self.settings.scale_factors[best])
+
+    def _by_middle_scale(self, response: NDArray[np.float32]) -> tuple[tuple[float, float], float, tuple[float, float, float]]:
+        """The place in the map of the middle scale, the highest response there, and those that the size is read between.
+
+        These are the highest within a stride of the place, in the middle map and in those beside it.
+        """
+        s, cells = self.settings, response.shape[-1]
+        around = slice(s.scales // 2 - 1, s.scales // 2 + 2)
+        maps = upsampled(response[around], s.upsampling)
+        place = self._shift_in_patch(maps[1], cells)
         step, to_center = STRIDE_PX / s.upsampling, self._map_to_center(cells)
-        first = s.scales // 2 - 1
         found = []
-        for upsampled, factor in zip(maps[first : first + 3], s.scale_factors[first : first + 3], strict=True):
-            middle = (len(upsampled) - 1) / 2
+        for wide, factor in zip(maps, s.scale_factors[around], strict=True):
+            middle = (len(wide) - 1) / 2
             column, row = ((at / factor - to_center) / step + middle for at in place)
             rows, columns = (slice(max(0, int(at - s.upsampling)), max(1, int(at + s.upsampling) + 2)) for at in (row, column))
-            near = upsampled[rows, columns]
-            found.append(float(near.max()) if near.size else float(upsampled.min()))
-        return found[0], found[1], found[2]
+            near = wide[rows, columns]
+            found.append(float(near.max()) if near.size else float(wide.min()))
+        return place, float(maps[1].max()), (found[0], found[1], found[2])
 
     def _penalised(self, peak: float, scale: int) -> float:
         if scale == self.settings.scales // 2:
@@ -266,8 +268,8 @@ class SiamFCTracker:
         row, column = divmod(int(response.argmax()), response.shape[1])
         x, y = float(column), float(row)
         if s.subpixel_peak:
-            x += _parabola_top(response[row], column)
-            y += _parabola_top(response[:, column], row)
+            x += parabola_top(response[row], column)
+            y += parabola_top(response[:, column], row)
         to_center = self._map_to_center(cells)
         px_per_cell = STRIDE_PX / s.upsampling
         middle = (response.shape[0] - 1) / 2
@@ -280,28 +282,8 @@ class SiamFCTracker:
 
     def _window(self, size: int) -> NDArray[np.float32]:
         if size not in self._windows:
-            self._windows[size] = _cosine_window(size)
+            self._windows[size] = cosine_window(size)
         return self._windows[size]
-
-
-def _upsampled(response: NDArray[np.float32], factor: int) -> list[NDArray[np.float32]]:
-    size = response.shape[-1] * factor
-    return [np.asarray(cv2.resize(m, (size, size), interpolation=cv2.INTER_CUBIC), np.float32) for m in response]
-
-
-def _cosine_window(size: int) -> NDArray[np.float32]:
-    """(size, size), sums to 1."""
-    window = np.outer(np.hanning(size), np.hanning(size))
-    return np.asarray(window / max(window.sum(), 1e-12), np.float32)
-
-
-def _parabola_top(values: NDArray[np.float32], peak: int) -> float:
-    """Offset from index `peak` to the top of the parabola through it and its neighbours, in [-0.5, 0.5]."""
-    if not 0 < peak < len(values) - 1:
-        return 0.0
-    left, middle, right = (float(v) for v in values[peak - 1 : peak + 2])
-    curvature = left - 2 * middle + right
-    return float(np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)) if curvature < 0 else 0.0
 
 
 SETTINGS = SiamFCSettings
