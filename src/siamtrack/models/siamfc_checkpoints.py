@@ -20,23 +20,17 @@ Differences that are evened out here, exactly:
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from statistics import mode
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 
-from siamtrack.errors import MissingExtraError, WeightsError
+from siamtrack.errors import WeightsError
+from siamtrack.models.checkpoint_files import listed, read_parameters
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 
 _EPSILON = 1e-6  # of the batch norm in layers/alexnet.py
@@ -44,8 +38,6 @@ _COUNTER = "num_batches_tracked"  # PyTorch before 0.4.1 had none, and nothing d
 _EMBEDDING = "backbone.conv5.0.weight"
 _CONV: tuple[str, ...] = ("weight", "bias")
 _NORM: tuple[str, ...] = ("weight", "bias", "running_mean", "running_var", _COUNTER)
-_WRAPPERS = ("network", "state_dict", "model_state_dict", "model", "net")  # where a larger checkpoint keeps the network
-_LISTED = 8  # more names than this are summed up in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +101,7 @@ def read_checkpoint(path: Path) -> SiamFC:
             this network; all missing, unexpected and wrong ones are named at once.
         MissingExtraError: a MATLAB file, and SciPy is not installed.
     """
-    found = _without_data_parallel(path, _read_values(path))
+    found = read_parameters(path)
     layout = _recognise(path, found)
     ours = {layout.names[name]: value for name, value in found.items() if name in layout.names}
     width = _width(ours)
@@ -126,106 +118,13 @@ def read_checkpoint(path: Path) -> SiamFC:
     return network.eval()
 
 
-def _read_values(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise WeightsError(f"The checkpoint '{path}' cannot be read: {error.strerror}. Check the path.") from error
-    if head.startswith(b"MATLAB 7.3"):
-        raise WeightsError(f"'{path}' is a MATLAB 7.3 file; expected MATLAB 5. Save it in MATLAB with save(..., '-v7').")
-    if head.startswith(b"MATLAB"):
-        return _read_matconvnet(path)
-    if head[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
-        try:
-            return dict(load_file(path))
-        except Exception as error:
-            raise _damaged(path, error) from error
-    return _read_torch(path)
-
-
-def _damaged(path: Path, error: Exception) -> WeightsError:
-    if isinstance(error, UnpicklingError | LookupError):  # PyTorch's advice here is to load it unsafely
-        reason = "its content is no PyTorch file that holds tensors alone"
-    else:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
-    return WeightsError(f"'{path}' is no readable checkpoint: {reason}. It is incomplete or of another kind; fetch it again.")
-
-
-def _read_torch(path: Path) -> dict[str, Any]:
-    try:
-        # a file and not its path, whose name would decide the format; warnings are about pickles that end in an error
-        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        foreign = re.search(r"GLOBAL ([\w.]+)|(TorchScript)", str(error))
-        if foreign is None:
-            raise _damaged(path, error) from error
-        raise WeightsError(
-            f"'{path}' was refused: it holds more than tensors ({foreign[1] or foreign[2]}), and reading that can run any "
-            "code that its author put there. Save network.state_dict() alone where the file comes from."
-        ) from error
-    return _state_dict(path, content)
-
-
-def _state_dict(path: Path, content: object) -> dict[str, Any]:
-    if not isinstance(content, Mapping):
-        raise WeightsError(f"'{path}' holds a {type(content).__name__}; expected a state dict: names with their tensors.")
-    flat = any(isinstance(value, Tensor) for value in content.values())
-    inner = content if flat else next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-    if inner is None:
-        keys = _listed(map(str, content)) or "nothing"
-        raise WeightsError(f"'{path}' holds {keys}, no parameters; expected them in one of {', '.join(_WRAPPERS)}.")
-    return {str(name): value for name, value in inner.items()}
-
-
-def _without_data_parallel(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
-    """nn.DataParallel puts `module.` before every name of what it wraps: of the network, or of a part of it."""
-    plain = {".".join(part for part in name.split(".") if part != "module"): value for name, value in found.items()}
-    if len(plain) < len(found):
-        raise WeightsError(f"'{path}' holds some parameters twice, with and without 'module.'; expected each of them once.")
-    return plain
-
-
-def _read_matconvnet(path: Path) -> dict[str, Any]:
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise MissingExtraError("scipy", extra="train", purpose="Reading a MatConvNet network") from error
-    try:
-        parameters = loadmat(path, variable_names=["net"])["net"]["params"][0, 0].ravel()
-        values = {str(entry["name"].item()): entry["value"] for entry in parameters}
-    except Exception as error:
-        raise WeightsError(
-            f"'{path}' is a MATLAB file but no readable MatConvNet network ({type(error).__name__}: {error}); expected a "
-            "struct 'net' with 'params', as in 2016-08-17.net.mat. It may be incomplete; fetch it again."
-        ) from error
-    return {key: part for name, value in values.items() for key, part in _matconvnet_parts(name, value).items()}
-
-
-def _matconvnet_parts(name: str, value: NDArray[Any]) -> dict[str, Any]:
-    """One parameter in PyTorch's order of axes; the moments (channels, 2) of a batch norm as two."""
-    if value.dtype.kind != "f":
-        return {name: value}
-    if re.fullmatch(r"bn\d+x", name):
-        columns = value.T if value.ndim == 2 and value.shape[1] == 2 else (value, value)
-        return {f"{name}(:,{n})": _tensor(column) for n, column in enumerate(columns, 1)}
-    if re.fullmatch(r"conv\d+f", name):
-        return {name: _tensor(value.transpose(3, 2, 0, 1) if value.ndim == 4 else value)}
-    return {name: _tensor(value.ravel())}
-
-
-def _tensor(value: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(np.array(value, np.float64, order="C"))  # a copy in this machine's byte order
-
-
 def _recognise(path: Path, found: Mapping[str, Any]) -> _Layout:
     layout = max(_LAYOUTS, key=lambda layout: len(found.keys() & layout.names.keys()))
     if found.keys() & layout.names.keys():
         return layout
     raise WeightsError(
         f"'{path}' is no checkpoint of SiamFC: none of its {len(found)} parameters belongs to it. It holds "
-        f"{_listed(found) or 'nothing'}; expected for example backbone.conv1.0.weight. It may be of another tracker."
+        f"{listed(found) or 'nothing'}; expected for example backbone.conv1.0.weight. It may be of another tracker."
     )
 
 
@@ -274,23 +173,12 @@ def _problems(layout: _Layout, found: Mapping[str, Any], shapes: Mapping[str, tu
         "not finite in float32": infinite,
         "negative variance or deviation": negative,
     }
-    return [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names]
+    return [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
 
 
 def _is_numeric(name: str, value: object) -> bool:
     dense = isinstance(value, Tensor) and value.layout == torch.strided
     return dense and (value.is_floating_point() or name.endswith(_COUNTER))  # type: ignore[attr-defined]
-
-
-def _listed(names: Iterable[str]) -> str:
-    """The names; of very many, one of each kind with the number of the others."""
-    names = list(names)
-    if len(names) <= _LISTED:
-        return ", ".join(names)
-    kinds = Counter(name.split(".")[0] for name in names)
-    examples = {name.split(".")[0]: name for name in reversed(names)}
-    listed = [f"{examples[kind]}{f' and {n - 1} more {kind}.*' if n > 1 else ''}" for kind, n in kinds.items()]
-    return ", ".join(listed[:_LISTED]) + (f" and {len(listed) - _LISTED} more kinds" if len(listed) > _LISTED else "")
 
 
 def _converted(layout: _Layout, name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:

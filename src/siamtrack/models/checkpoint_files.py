@@ -1,0 +1,103 @@
+"""What a checkpoint file holds, whoever wrote it: parameters by name. Nothing in a file is executed."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from siamtrack.errors import WeightsError
+from siamtrack.models.matconvnet import read_matconvnet
+
+_WRAPPERS = ("network", "state_dict", "model_state_dict", "model", "net")  # where a larger checkpoint keeps the network
+_LISTED = 8  # more names than this are summed up in a message
+
+
+def read_parameters(path: Path) -> dict[str, Any]:
+    """The parameters in a file of PyTorch, safetensors or MATLAB 5, without the `module.` of nn.DataParallel.
+
+    Raises:
+        WeightsError: the file cannot be read, would have to run code, or holds no parameters.
+        MissingExtraError: a MATLAB file, and SciPy is not installed.
+    """
+    return _without_data_parallel(path, _values(path))
+
+
+def _values(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise WeightsError(f"The checkpoint '{path}' cannot be read: {error.strerror}. Check the path.") from error
+    if head.startswith(b"MATLAB 7.3"):
+        raise WeightsError(f"'{path}' is a MATLAB 7.3 file; expected MATLAB 5. Save it in MATLAB with save(..., '-v7').")
+    if head.startswith(b"MATLAB"):
+        return read_matconvnet(path)
+    if head[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
+        try:
+            return dict(load_file(path))
+        except Exception as error:
+            raise _damaged(path, error) from error
+    return _read_torch(path)
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    if isinstance(error, UnpicklingError | LookupError):  # PyTorch's advice here is to load it unsafely
+        reason = "its content is no PyTorch file that holds tensors alone"
+    else:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+    return WeightsError(f"'{path}' is no readable checkpoint: {reason}. It is incomplete or of another kind; fetch it again.")
+
+
+def _read_torch(path: Path) -> dict[str, Any]:
+    try:
+        # a file and not its path, whose name would decide the format; warnings are about pickles that end in an error
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        foreign = re.search(r"GLOBAL ([\w.]+)|(TorchScript)", str(error))
+        if foreign is None:
+            raise _damaged(path, error) from error
+        raise WeightsError(
+            f"'{path}' was refused: it holds more than tensors ({foreign[1] or foreign[2]}), and reading that can run any "
+            "code that its author put there. Save network.state_dict() alone where the file comes from."
+        ) from error
+    return _state_dict(path, content)
+
+
+def _state_dict(path: Path, content: object) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"'{path}' holds a {type(content).__name__}; expected a state dict: names with their tensors.")
+    flat = any(isinstance(value, Tensor) for value in content.values())
+    inner = content if flat else next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+    if inner is None:
+        keys = listed(map(str, content)) or "nothing"
+        raise WeightsError(f"'{path}' holds {keys}, no parameters; expected them in one of {', '.join(_WRAPPERS)}.")
+    return {str(name): value for name, value in inner.items()}
+
+
+def _without_data_parallel(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    """nn.DataParallel puts `module.` before every name of what it wraps: of the network, or of a part of it."""
+    plain = {".".join(part for part in name.split(".") if part != "module"): value for name, value in found.items()}
+    if len(plain) < len(found):
+        raise WeightsError(f"'{path}' holds some parameters twice, with and without 'module.'; expected each of them once.")
+    return plain
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names; of very many, one of each kind with the number of the others."""
+    names = list(names)
+    if len(names) <= _LISTED:
+        return ", ".join(names)
+    kinds = Counter(name.split(".")[0] for name in names)
+    examples = {name.split(".")[0]: name for name in reversed(names)}
+    listed = [f"{examples[kind]}{f' and {n - 1} more {kind}.*' if n > 1 else ''}" for kind, n in kinds.items()]
+    return ", ".join(listed[:_LISTED]) + (f" and {len(listed) - _LISTED} more kinds" if len(listed) > _LISTED else "")
