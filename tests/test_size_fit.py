@@ -31,21 +31,22 @@ def test_the_top_is_measured_from_that_of_the_first_frame(first: float, now: flo
     fit = SizeFit.measured(parabola(first, bend, height))
     assert fit.top == pytest.approx(first, abs=1e-6)
     assert fit.steps(parabola(first, bend, height)) == pytest.approx(0, abs=1e-6)
-    # higher in the middle than at first, the curve counts as flat, by that ratio and no more
-    share = min(1.0, parabola(first, bend)[1] / parabola(now, bend)[1])
-    assert fit.steps(parabola(now, bend, height)) == pytest.approx(now * share - first, abs=1e-6)
+    assert fit.steps(parabola(now, bend, height)) == pytest.approx(now - first, abs=1e-6)
+    # what is half as high all over bends half as much, and moves the size half as far; what is higher moves it as far
+    assert fit.steps(parabola(now, bend, height / 2)) == pytest.approx((now - first) / 2, abs=1e-6)
+    assert fit.steps(parabola(now, bend, height * 2)) == pytest.approx(now - first, abs=1e-6)
 
 
 def test_flat_responses_move_the_size_less_and_none_at_all_where_there_is_no_top() -> None:
     fit = SizeFit.measured(parabola(0.0, bend=0.1))
     assert fit.steps(parabola(0.4, bend=0.2)) == pytest.approx(0.4)
-    assert 0 < fit.steps(parabola(0.4, bend=0.02)) < 0.1
-    assert fit.steps((5.0, 4.0, 5.2)) == pytest.approx(0.125)  # higher on both sides: by the curve of the first frame
+    assert fit.steps(parabola(0.4, bend=0.02)) == pytest.approx(0.08)
+    assert fit.steps((5.0, 4.0, 5.2)) == pytest.approx(0.1)  # higher on both sides: by the curve of the first frame
     assert fit.steps((1.0, 4.0, 9.0)) == 1.0
-    assert fit.steps((-1.0, -2.0, -1.5)) == 0
+    assert UNFITTED.steps((-1.0, -2.0, -1.5)) == 0
     assert UNFITTED.steps((1.0, 1.0, 1.0)) == 0
     assert SizeFit.measured((5.0, 4.0, 5.2)) == UNFITTED
-    assert SizeFit.measured((-2.0, -1.0, -2.0)) == UNFITTED
+    assert SizeFit.measured((-2.0, -1.0, -2.0)) == SizeFit(top=0.0, bend=-2.0)
 
 
 def moved(maps: list[Responses], settings: SiamFCSettings = SETTINGS) -> Box:
@@ -62,8 +63,7 @@ def moved(maps: list[Responses], settings: SiamFCSettings = SETTINGS) -> Box:
 @pytest.mark.parametrize("larger", [-0.5, -0.2, 0.0, 0.3, 0.6])
 def test_the_size_follows_the_top_damped(larger: float) -> None:
     box = moved([bump((0, 0), height=h) for h in parabola(larger)])
-    steps = larger * min(1.0, 5.0 / parabola(larger)[1])
-    change = 0.5 + 0.5 * 1.16**steps
+    change = 0.5 + 0.5 * 1.16**larger
     assert (box.w, box.h) == pytest.approx((BOX.w * change, BOX.h * change), rel=5e-3)
     assert box.center == pytest.approx(BOX.center, abs=1e-3)
 
