@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from siamtrack.layers.folding import fold_batch_norm
+from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
-from siamtrack.models.siamfc_checkpoints import read_checkpoint
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CONVS, NORMS = (0, 4, 8, 11, 14), (1, 5, 9, 12)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -16,7 +15,7 @@ from checkpoint_files import blocks, matconvnet, random_network, save, save_matc
 from safetensors.torch import save_file
 
 from siamtrack.errors import MissingExtraError, WeightsError
-from siamtrack.models.siamfc_checkpoints import read_checkpoint
+from siamtrack.models.checkpoints import read_checkpoint
 
 
 def refusal(path: Path) -> str:
@@ -78,30 +77,6 @@ def test_a_name_twice(tmp_path: Path) -> None:
     content = blocks(random_network())
     content["module.backbone.conv1.0.bias"] = torch.zeros(10)
     assert "twice" in refusal(save(tmp_path / "x.pth", content))
-
-
-@pytest.mark.parametrize(
-    ("name", "own"),
-    [
-        ("pysot_siamrpn_alex_dwxcorr", "rpn_head."),
-        ("pysot_siammask_r50_l3", "rpn_head."),
-        ("dasiamrpn_SiamRPNvot", "conv_cls1."),
-        ("siamdw_SiamFCRes22", "features.features."),
-    ],
-)
-@pytest.mark.shared_data
-def test_other_trackers_of_the_shared_data(tmp_path: Path, shared_data: Path, name: str, own: str) -> None:
-    shapes = json.loads((shared_data / "networks" / f"{name}.params.json").read_text())
-    content = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
-    message = refusal(save(tmp_path / "x.pth", content))
-    assert own in message
-
-
-def test_another_tracker(tmp_path: Path) -> None:
-    content = {"backbone.features.0.weight": torch.zeros(96, 3, 11, 11), "rpn_head.cls.weight": torch.zeros(2)}
-    message = refusal(save(tmp_path / "x.pth", content))
-    assert "no checkpoint of SiamFC" in message
-    assert "rpn_head.cls.weight" in message
 
 
 class Intruder:

@@ -18,8 +18,8 @@ from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, parame
 from siamtrack.box import Box
 from siamtrack.errors import SettingsError, TrainingError
 from siamtrack.export import siamfc as export
+from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC
-from siamtrack.models.siamfc_checkpoints import read_checkpoint
 from siamtrack.synthetic.material import Material
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, last_checkpoint, load_checkpoint
 from siamtrack.training.loop import train

@@ -78,7 +78,7 @@ def _checkpoint(name: str | Path | None) -> SiamFC | None:
     if name is None:
         return None
     from siamtrack.model_folder import WEIGHTS
-    from siamtrack.models.siamfc_checkpoints import read_checkpoint
+    from siamtrack.models.checkpoints import read_checkpoint
 
     path = _place(name)
     if path.is_dir() and not (path / WEIGHTS).is_file():
@@ -159,7 +159,7 @@ def convert(
     What is written is for 'siamtrack export', which makes a model folder of it.
     """
     require(("torch", "safetensors"), "Converting")
-    from siamtrack.models.siamfc_checkpoints import read_checkpoint
+    from siamtrack.models.checkpoints import read_checkpoint
     from siamtrack.output_paths import check_distinct, check_path
     from siamtrack.training.checkpoint import save_weights
 

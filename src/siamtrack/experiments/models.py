@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from siamtrack.errors import WeightsError
 from siamtrack.library import model_names, open_model, settings_of
 from siamtrack.model_folder import WEIGHTS, hash_of
+from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC
-from siamtrack.models.siamfc_checkpoints import read_checkpoint
 from siamtrack.runtimes.torch import TorchNetwork
 from siamtrack.trackers.siamfc import SiamFCSettings, SiamFCTracker
 from siamtrack.tracking import Tracker

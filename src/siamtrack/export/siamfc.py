@@ -9,8 +9,8 @@ from pathlib import Path
 from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.export.onnx import export_model
 from siamtrack.model_folder import Description
+from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFCNetworkSettings
-from siamtrack.models.siamfc_checkpoints import read_checkpoint
 from siamtrack.settings import with_overrides
 from siamtrack.trackers.siamfc import SiamFCSettings
 from siamtrack.training.checkpoint import RUN_WEIGHTS

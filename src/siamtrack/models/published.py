@@ -1,0 +1,148 @@
+"""Checkpoints as others and we ourselves publish them -> a network of `models/`, strictly: all parameters, and no other.
+
+What a format is called, and which of its names is which of ours, is said by `FORMATS` in `siamfc_formats.py` and
+`rpn_formats.py`. A format is found by what is in the file, never by the file's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from siamtrack.errors import WeightsError
+from siamtrack.models.checkpoint_files import listed
+
+COUNTER = "num_batches_tracked"  # PyTorch before 0.4.1 had none, and nothing depends on it
+
+
+def no_default(name: str) -> float | None:
+    """Of a format in which every parameter is there."""
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """How one repository stores one kind of network.
+
+    Attributes:
+        title: of the repository.
+        model: the file in `models/` with the network.
+        build: the network, on the meta device, that fits best to what was found, names and values; None where nothing fits.
+        names: their names -> ours, for that network.
+        epsilon: what their batch norm adds to the variance more than ours does.
+        deviations: variances are stored as standard deviations.
+        unused: names that may be there and have no part in the network.
+        bgr: our names of convolutions whose input channels they have in the order blue, green, red.
+        default: value of a parameter of ours that the format leaves out; None where it must be there.
+    """
+
+    title: str
+    model: str
+    build: Callable[[Mapping[str, Any]], nn.Module | None]
+    names: Callable[[Any], Mapping[str, str]]
+    epsilon: float = 0.0
+    deviations: bool = False
+    unused: frozenset[str] = frozenset()
+    bgr: tuple[str, ...] = ()
+    default: Callable[[str], float | None] = no_default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A format, the network that fits best in it, and the names of its parameters."""
+
+    format: Format
+    network: nn.Module
+    names: Mapping[str, str]  # theirs -> ours
+
+    def shared_with(self, found: Mapping[str, Any]) -> tuple[int, float]:
+        """How many of the names found the network has, and which share of its own these are."""
+        shared = len(found.keys() & self.names.keys())
+        return shared, shared / len(self.names)
+
+
+def fit_of(form: Format, found: Mapping[str, Any]) -> Fit | None:
+    """The format with its best network for these parameters; None where they have nothing in common."""
+    network = form.build(found)
+    if network is None:
+        return None
+    names = form.names(network)
+    return Fit(format=form, network=network, names=names) if found.keys() & names.keys() else None
+
+
+def load(fit: Fit, found: Mapping[str, Any], path: Path) -> Any:
+    """The network with the parameters found, in eval mode.
+
+    Raises:
+        WeightsError: they are not exactly the network's, or not finite; all missing, unexpected and wrong ones are named.
+    """
+    form, names = fit.format, fit.names
+    shapes = {name: tuple(value.shape) for name, value in fit.network.state_dict().items()}
+    if problems := _problems(fit, found, shapes):
+        raise WeightsError(
+            f"'{path}', read in the format of {form.title}, does not hold exactly the parameters of its nearest network, "
+            f"{form.model} with {_described(fit.network)}: {'; '.join(problems)}."
+        )
+    state = {names[name]: _converted(form, names[name], found[name], shapes[names[name]]) for name in names if name in found}
+    for name, shape in shapes.items():
+        if name.endswith(COUNTER):
+            state.setdefault(name, torch.zeros(shape, dtype=torch.long))
+        elif name not in state:
+            state[name] = torch.full(shape, form.default(name))  # type: ignore[arg-type]
+    fit.network.load_state_dict(state, assign=True)
+    return fit.network.eval()
+
+
+def _described(network: nn.Module) -> str:
+    """The settings of a network in a few words."""
+    return ", ".join(f"{name} {value}" for name, value in vars(network.settings).items())
+
+
+def _problems(fit: Fit, found: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    form, names = fit.format, fit.names
+    missing = [name for name, ours in names.items() if name not in found and not ours.endswith(COUNTER)]
+    unexpected = [name for name in found if name not in names and name not in form.unused]
+    unusable, shaped, infinite, negative = [], [], [], []
+    for name in (name for name in found if name in names):
+        value, shape = found[name], shapes[names[name]]
+        if not _is_numeric(name, value):
+            unusable.append(name)
+        elif tuple(value.shape) != shape and (shape or value.numel() != 1):  # a scalar may come as a vector of one
+            shaped.append(f"{name} is {tuple(value.shape)}, not {shape}")
+        elif not value.float().isfinite().all():
+            infinite.append(name)
+        elif names[name].endswith("running_var") and (value.double() + form.epsilon + _EPSILON <= 0).any():
+            negative.append(name)
+    kinds = {
+        "missing": missing,
+        "unexpected, do not belong to it": unexpected,
+        "no arrays of floating-point numbers": unusable,
+        "wrong shape": shaped,
+        "not finite in float32": infinite,
+        "negative variance or deviation": negative,
+    }
+    return [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
+
+
+_EPSILON = 1e-6  # the least that any batch norm here adds to a variance
+
+
+def _is_numeric(name: str, value: object) -> bool:
+    dense = isinstance(value, Tensor) and value.layout == torch.strided
+    return dense and (value.is_floating_point() or name.endswith(COUNTER))  # type: ignore[attr-defined]
+
+
+def _converted(form: Format, name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if name.endswith(COUNTER):
+        return value.detach().long().reshape(shape)
+    if name.endswith("running_var"):
+        exact = value.double().square() if form.deviations else value.double()
+        value = exact + form.epsilon
+    if name in form.bgr:
+        value = value.flip(1)
+    return value.detach().float().reshape(shape).contiguous()

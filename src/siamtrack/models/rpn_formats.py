@@ -1,0 +1,178 @@
+"""Formats of checkpoints of the SiamRPN family and of SiamDW -> the networks of `siamrpn.py`, `siamrpnpp.py`, `siamdw.py`.
+
+* STVIR/pysot: every experiment with an RPN head alone, `model.pth` and the snapshots of its training.
+* foolwood/DaSiamRPN: `SiamRPNVOT.model`, `SiamRPNOTB.model`, `SiamRPNBIG.model`.
+* researchmm/SiamDW: `CIResNet22_*.pth`, and those of the other backbones; both heads.
+
+All of them want pixels in the order blue, green, red; the input channels of the first convolution are put in reverse order
+here, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from siamtrack.models import siamdw, siamrpn, siamrpnpp
+from siamtrack.models.published import Format
+from siamtrack.models.siamdw import SiamDWNetworkSettings
+from siamtrack.models.siamrpn import SiamRPN, SiamRPNNetworkSettings
+from siamtrack.models.siamrpnpp import LAYERS, SiamRPNPP, SiamRPNPPNetworkSettings
+
+Found = Mapping[str, Any]
+_OFFICIAL = "features.features"  # of SiamDW's backbones
+
+
+def _on_meta(build: Callable[[], Any]) -> Any:
+    """A network without memory for its parameters."""
+    with torch.device("meta"):
+        return build()
+
+
+def _outputs(found: Found, name: str) -> int:
+    """Output channels of a convolution; 0 where it is not there."""
+    value = found.get(name)
+    return value.shape[0] if isinstance(value, Tensor) and value.ndim == 4 else 0
+
+
+def _inputs(found: Found, name: str) -> int:
+    value = found.get(name)
+    return value.shape[1] if isinstance(value, Tensor) and value.ndim == 4 else 0
+
+
+def _anchors(found: Found, *names: str) -> int:
+    """From the first of these convolutions of loc that is there: four output channels an anchor."""
+    return max(1, next((outputs // 4 for name in names if (outputs := _outputs(found, name))), 5))
+
+
+def _width(found: Found, name: str, full: int) -> float:
+    """The shortest number that makes `full` channels what was found, with three digits at most."""
+    outputs = _outputs(found, name)
+    candidates = (round(outputs / full, digits) for digits in range(4))
+    return next((width for width in candidates if width > 0 and int(width * full) == outputs), 1.0)
+
+
+def _holds(found: Found, start: str) -> bool:
+    return any(name.startswith(start) for name in found)
+
+
+def _pysot_alexnet(found: Found, *, first: str) -> SiamRPN | None:
+    if not _outputs(found, first) or not _holds(found, "rpn_head."):
+        return None
+    settings = SiamRPNNetworkSettings(
+        head="depthwise" if _holds(found, "rpn_head.cls.") else "up-channel",
+        width=_width(found, first, 96),
+        anchors=_anchors(found, "rpn_head.loc.head.3.weight", "rpn_head.loc_adjust.weight"),
+    )
+    network: SiamRPN = _on_meta(lambda: SiamRPN(settings))
+    return network
+
+
+def _dasiamrpn(found: Found) -> SiamRPN | None:
+    first = "featureExtract.0.weight"
+    if not _outputs(found, first):
+        return None
+    settings = SiamRPNNetworkSettings(width=_width(found, first, 96), anchors=_anchors(found, "regress_adjust.weight"))
+    network: SiamRPN = _on_meta(lambda: SiamRPN(settings))
+    return network
+
+
+def _pysot_deep(found: Found) -> SiamRPNPP | None:
+    necks = [name for number in range(2, 9) if _outputs(found, name := f"neck.downsample{number}.downsample.0.weight")]
+    backbone = _deep_backbone(found)
+    if not necks or not backbone or not _holds(found, "rpn_head."):
+        return None
+    first, full = ("layer0.0", 32) if backbone == "mobilenetv2" else ("conv1", 64)
+    width = _width(found, f"backbone.{first}.weight", full)
+    layers = _used_layers(backbone, width, [_inputs(found, name) for name in necks])
+    settings = SiamRPNPPNetworkSettings(
+        backbone=backbone,
+        width=width,
+        used_layers=layers,
+        neck_channels=tuple(_outputs(found, name) for name in necks[: len(layers)]),
+        weighted="rpn_head.cls_weight" in found,
+        anchors=_anchors(found, "rpn_head.rpn2.loc.head.3.weight"),
+    )
+    network: SiamRPNPP = _on_meta(lambda: SiamRPNPP(settings))
+    return network
+
+
+def _deep_backbone(found: Found) -> str:
+    if _outputs(found, "backbone.layer0.0.weight"):
+        return "mobilenetv2"
+    if _holds(found, "backbone.layer1.0.conv3."):
+        return "resnet50"
+    if not _holds(found, "backbone.layer1.0.conv2."):
+        return ""
+    return "resnet34" if _holds(found, "backbone.layer1.2.") else "resnet18"
+
+
+def _used_layers(backbone: str, width: float, channels: list[int]) -> tuple[int, ...]:
+    """The layers with so many channels; where there are none, the first ones, whose shapes are then named as wrong."""
+    known = LAYERS[backbone]
+    every = SiamRPNPPNetworkSettings(backbone=backbone, width=width, used_layers=known, neck_channels=(1,) * len(known))
+    by_channels = dict(zip(_on_meta(lambda: SiamRPNPP(every)).backbone.channels, known, strict=True))
+    layers = [by_channels.get(count, 0) for count in channels]
+    return tuple(layers) if layers == sorted(set(layers) - {0}) else known[: len(channels)]
+
+
+def _siamdw(found: Found) -> Any:
+    stem = next((name for name in (f"{_OFFICIAL}.conv{k}.weight" for k in (0, 1)) if _outputs(found, name)), "")
+    if not stem:
+        return None
+    middle = f"{_OFFICIAL}.layer1.0.conv2.weight"
+    backbone = "CIResNet22W" if _outputs(found, middle) > _inputs(found, middle) else "CIResNet22"
+    if stem.endswith("conv0.weight"):
+        backbone = "CIResNeXt22"
+    elif _holds(found, f"{_OFFICIAL}.layer1.0.branch3x3."):
+        backbone = "CIResInception22"
+    anchors = _anchors(found, "connect_model.adjust.weight")
+    scores = _outputs(found, "connect_model.template_cls.weight") // max(
+        1, anchors * _outputs(found, "connect_model.search_cls.weight")
+    )
+    settings = SiamDWNetworkSettings(
+        backbone=backbone,
+        head="siamrpn" if _holds(found, "connect_model.template_") else "siamfc",
+        width=_width(found, stem, 64),
+        anchors=anchors,
+        anchor_scores=min(max(scores, 1), 2),
+    )
+    return _on_meta(lambda: siamdw.NETWORKS[settings.head](settings))
+
+
+def _siamrpn_format(title: str, build: Callable[[Found], Any], names: Callable[[Any], Mapping[str, str]]) -> Format:
+    def of_settings(network: SiamRPN) -> Mapping[str, str]:
+        return names(network.settings)
+
+    return Format(title=title, model="siamrpn", build=build, names=of_settings, bgr=("backbone.conv1.0.weight",))
+
+
+def _deep_names(network: SiamRPNPP) -> Mapping[str, str]:
+    return siamrpnpp.names_of_pysot(network.settings)
+
+
+def _siamdw_names(network: Any) -> Mapping[str, str]:
+    return siamdw.names_of_siamdw(network.settings)
+
+
+FORMATS = (
+    _siamrpn_format("STVIR/pysot", partial(_pysot_alexnet, first="backbone.features.0.weight"), siamrpn.names_of_pysot),
+    _siamrpn_format(
+        "STVIR/pysot",
+        partial(_pysot_alexnet, first="backbone.conv1.0.weight"),
+        partial(siamrpn.names_of_pysot, backbone="alexnet"),
+    ),
+    Format(
+        title="STVIR/pysot",
+        model="siamrpnpp",
+        build=_pysot_deep,
+        names=_deep_names,
+        bgr=("backbone.stem.0.weight", "backbone.layer0.0.weight"),
+    ),
+    _siamrpn_format("foolwood/DaSiamRPN", _dasiamrpn, siamrpn.names_of_dasiamrpn),
+    Format(title="researchmm/SiamDW", model="siamdw", build=_siamdw, names=_siamdw_names, bgr=("backbone.stem.conv.weight",)),
+)
