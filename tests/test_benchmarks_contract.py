@@ -13,10 +13,10 @@ from siamtrack.datasets import lasot
 from siamtrack.datasets.benchmark_folders import PartError, choose_sequences, table
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.library import _benchmarks, benchmark_names, open_benchmark
-from siamtrack.metrics import long_term, ope_presets, vot_presets
+from siamtrack.metrics import long_term, mask_presets, ope_presets, vot_presets
 
-PROTOCOLS = {"ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term", "got10k"}
-FAMILIES = {"supervised": vot_presets.PRESETS, "long-term": long_term.PRESETS}
+PROTOCOLS = {"ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term", "got10k", "masks"}
+FAMILIES = {"supervised": vot_presets.PRESETS, "long-term": long_term.PRESETS, "masks": mask_presets.PRESETS}
 
 
 @pytest.mark.parametrize("name", benchmark_names())
@@ -56,12 +56,21 @@ def test_names_are_unique_and_complete() -> None:
     }
     expected |= {f"vot{year}" for year in range(2013, 2020)} | {"votlt2018", "votlt2019", "trackingnet", "nfs30", "nfs240"}
     expected |= {"dtb70", "tcolor128", "davis2016-val", "davis2017-val", "youtube-vos-val", "plain"}
+    expected |= {"davis2016", "davis2017", "youtubevos"}
     assert set(names) == expected
 
 
 def test_an_unknown_benchmark_gets_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"'otb-100'. Did you mean 'otb100'"):
         open_benchmark("otb-100", tmp_path)
+    with pytest.raises(SettingsError, match=r"'LaSOT-'. Which one is meant: lasot-all, lasot-ext\?"):
+        open_benchmark("LaSOT-", tmp_path)
+
+
+def test_capitals_in_a_name_do_not_count(tmp_path: Path) -> None:
+    add_lines(tmp_path / "pear" / "groundtruth.txt", as_lines(walk(3)))
+    benchmark, sequences = open_benchmark("Plain", tmp_path)
+    assert (benchmark.name, [one.name for one in sequences]) == ("plain", ["pear"])
 
 
 def test_the_sequences_of_a_part_are_those_named_in_that_order(tmp_path: Path) -> None:
@@ -89,6 +98,7 @@ def test_sequences_are_called_a_part_only_of_what_they_are_of() -> None:
     assert known["vot2018"].part(["0000", "0001"]) == "own sequences in the layout of VOT2018, 2 sequences"
     assert known["davis2017-val"].part(["0000_1"]) == "own sequences in the layout of DAVIS 2017, validation, 1 sequence"
     assert known["davis2017-val"].part(["dogs-jump_2"]) == "DAVIS 2017, validation, 1 of 61 sequences"
+    assert known["davis2017"].part(["dogs-jump_2"]) == "DAVIS 2017, validation, masks, 1 of 61 sequences"
     assert known["davis2016-val"].part(["bmx-trees"]) == "DAVIS 2016, validation, 1 of 20 sequences"
     assert known["otb100"].part(["Deer"]) == "OTB-100, 1 of 100 sequences"
     assert known["plain"].part(["ball", "car"]) == "Own sequences, 2 sequences"

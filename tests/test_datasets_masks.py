@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import struct
-import zlib
 from pathlib import Path
 
 import cv2
@@ -12,6 +10,7 @@ import pytest
 from annotated_clips import put
 from hypothesis import given
 from hypothesis import strategies as st
+from mask_files import GREY, PALETTE, chunk, png
 
 from siamtrack.datasets.davis import DAVIS
 from siamtrack.datasets.palette_masks import LabelMasks, read_labels, tight_boxes
@@ -19,32 +18,7 @@ from siamtrack.datasets.youtube_vos import YouTubeVOS
 from siamtrack.errors import DataError
 from siamtrack.library import open_training_set
 
-GREY, PALETTE = 0, 3  # PNG colour types
 HEIGHT, WIDTH = 24, 40
-
-
-def chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-
-def png(labels: np.ndarray, bits: int = 8, kind: int = PALETTE, palette: bytes = b"", extra: bytes = b"") -> bytes:
-    """A PNG file with the labels as its samples, packed as the format asks for."""
-    places = (labels[:, :, None] >> np.arange(bits - 1, -1, -1)) & 1
-    rows = np.packbits(places.reshape(len(labels), -1).astype(np.uint8), axis=1)
-    head = struct.pack(">2I5B", labels.shape[1], labels.shape[0], bits, kind, 0, 0, 0)
-    scanlines = b"".join(b"\0" + row.tobytes() for row in rows)
-    colours = chunk(b"PLTE", palette or davis_palette(bits)) if kind == PALETTE else b""
-    body = chunk(b"IHDR", head) + colours + extra + chunk(b"IDAT", zlib.compress(scanlines)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def davis_palette(bits: int) -> bytes:
-    """The colours of PASCAL VOC, which DAVIS uses: bits of the index spread over red, green and blue."""
-    colours = np.zeros((2**bits, 3), np.uint8)
-    for index in range(2**bits):
-        for place in range(8):
-            colours[index, place % 3] |= ((index >> place) & 1) << (7 - place // 3)
-    return colours.tobytes()
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -87,7 +61,7 @@ def test_colour_picture_that_is_grey(tmp_path):
     data = cv2.imencode(".png", np.dstack([mask, mask, mask, np.full_like(mask, 255)]))[1].tobytes()
     np.testing.assert_array_equal(read_labels(write(tmp_path / "00077.png", data)), mask)
     coloured = cv2.imencode(".png", np.dstack([mask, mask, mask // 2]))[1].tobytes()
-    with pytest.raises(DataError, match=r"a\.png' holds colours"):
+    with pytest.raises(DataError, match=r"a\.png' holds colours: pixel \(3, 4\) is RGB \(127, 255, 255\)"):
         read_labels(write(tmp_path / "a.png", coloured))
 
 

@@ -16,8 +16,7 @@ from command_line import EXTRA, FAST, INPUT, INTERRUPTED, MODEL, OUTPUT, Ended, 
 from evaluation_runs import benchmark
 
 from siamtrack import library
-from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
-from siamtrack.errors import SettingsError
+from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.evaluation import runner_workers
 from siamtrack.evaluation.protocols import runs
 from siamtrack.evaluation.trajectory import Trajectory
@@ -47,15 +46,14 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: dict[str
     hidden = _sequence(tmp_path / "data", "Hidden", 2)
     hidden = replace(hidden, regions=[hidden.regions[0], *[np.full(4, np.nan)] * (COUNT - 1)])
 
-    def opened(name: str, root: Path, names: Sequence[str] | None = None) -> tuple[Benchmark, list[BenchmarkSequence]]:
-        if name != "otb-small":
-            raise SettingsError(f"There is no benchmark '{name}'.")
+    def read(root: Path, names: Sequence[str] | None) -> list[BenchmarkSequence]:
         assert root == tmp_path / "data"
-        return replace(benchmark(), **described), [
-            s for s in [*sequences, hidden] if (s.name in names if names else s is not hidden)
-        ]
+        return [s for s in [*sequences, hidden] if (s.name in names if names else s is not hidden)]
 
-    monkeypatch.setattr(library, "open_benchmark", opened)
+    known = library._benchmarks()
+    monkeypatch.setattr(
+        library, "_benchmarks", lambda: known | {"otb-small": replace(benchmark(), **{"read": read} | described)}
+    )
     given = ("evaluate", "--benchmark", "otb-small", "--root", tmp_path / "data", "--workers", 1, *FAST)
     return lambda *arguments: run(*given, *arguments, folder=tmp_path)
 
@@ -178,8 +176,8 @@ def test_the_last_line_gives_the_numbers_of_the_chosen_vot_tool(command: Command
 
 def test_bad_input(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments, code, part in (
-        (("--benchmark", "otb-big"), INPUT, "no benchmark 'otb-big'"),
-        (("--benchmark", "otb"), INPUT, "Which one is meant: otb100, otb2013, otb50?"),
+        (("--benchmark", "otb-big"), INPUT, "Unknown benchmark 'otb-big'. Known: davis2016"),
+        (("--benchmark", "otb"), INPUT, "Which one is meant: otb-small, otb100, otb2013, otb50?"),
         (("--protocol", "trre"), INPUT, "Did you mean 'tre'?"),
         (("--tracker", "siamcf"), MODEL, "Did you mean 'siamfc'?"),
         (("--set", "start_box=round"), INPUT, "Unknown start_box 'round'"),

@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from siamtrack.errors import DataError
-from siamtrack.metrics.segmentation import (
+from siamtrack.metrics.segmentation import boundary_map, boundary_measure, region_similarity
+from siamtrack.metrics.segmentation_scores import (
     FrameStatistics,
     MaskScores,
-    boundary_map,
-    boundary_measure,
     davis_object_scores,
     frame_statistics,
     mean_scores,
-    region_similarity,
+    object_measures,
     seen_unseen_scores,
 )
 
@@ -229,6 +228,26 @@ def test_davis_counts_neither_the_first_nor_the_last_frame() -> None:
     assert 0 < scores[0].boundary.mean < 1
     assert scores[0].j_and_f == pytest.approx((0.5 + scores[0].boundary.mean) / 2)
     assert scores[1].j_and_f == 1
+
+
+def test_frames_are_measured_one_at_a_time() -> None:
+    """The next pair is not taken before the one in hand is done with."""
+    here, there = rectangle(10, 10, 20, 20), rectangle(40, 10, 20, 20)
+    truth = labels([(1, here), (2, there)], [(1, here)])
+    taken = []
+
+    def pairs():
+        for frame in truth:
+            shown = frame.copy()
+            taken.append(shown)
+            yield shown, shown
+            shown[:] = 9
+
+    region, boundary = object_measures(pairs(), [2, 1, 7])
+    assert len(taken) == 2
+    assert region.tolist() == boundary.tolist() == [[1, 1]] * 3
+    region, _ = object_measures(zip(truth[::-1], truth, strict=True), [1, 2])
+    assert region.tolist() == [[1, 1], [0, 0]]
 
 
 def test_objects_are_those_of_the_first_frame_and_void_is_background() -> None:

@@ -112,13 +112,13 @@ def test_a_picture_shows_what_is_around_the_regions(tmp_path: Path, width: int, 
     boxes[3, 0] = 5000  # far outside the picture
     one = sequence("a", truth, frames=paths)
     overlaps = overlaps_over_time(run(boxes), one, None)
-    (moment,) = strip_of(one, {"t": run(boxes)}, {"t": overlaps}, count=1)
+    (moment,) = strip_of(one, [run(boxes)], [overlaps], count=1)
     x, y, w, h = moment["view"]
     assert 0 <= x <= 90
     assert 120 <= x + w <= width
     assert 0 <= y <= 300
     assert 320 <= y + h <= height
-    assert moment["truth"] == [90, 300, 120, 300, 120, 320, 90, 320]
+    assert moment["truth"] == [[90, 300, 120, 300, 120, 320, 90, 320]]
     shown = cv2.imdecode(np.frombuffer(base64.b64decode(moment["picture"].split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
     scale = shown.shape[1] / w
     assert max(shown.shape) <= 400
@@ -129,7 +129,7 @@ def test_a_picture_shows_what_is_around_the_regions(tmp_path: Path, width: int, 
 
 
 def test_there_is_no_strip_without_pictures(tmp_path: Path) -> None:
-    values = {"t": np.ones(6)}
-    assert strip_of(sequence("a"), {"t": run(walk())}, values) == []
+    values = [np.ones(6)]
+    assert strip_of(sequence("a"), [run(walk())], values) == []
     gone = sequence("a", frames=[tmp_path / f"{i}.png" for i in range(6)])
-    assert strip_of(gone, {"t": run(walk())}, values) == []
+    assert strip_of(gone, [run(walk())], values) == []

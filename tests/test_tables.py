@@ -140,7 +140,7 @@ def test_a_table_by_attribute_or_sequence_has_a_column_for_each_tracker() -> Non
 def test_published_scores_are_of_known_benchmarks_and_measures() -> None:
     known = benchmark_names()
     published = [row for name in known for row in published_scores(name)]
-    assert len(published) == 102
+    assert len(published) == 104
     for row in published:
         assert row.source
         assert set(row.numbers) <= set(MEASURES)

@@ -1,6 +1,7 @@
 """Opening models, training sets and benchmarks by name.
 
-The one place that imports by name: the folders `trackers/` and `datasets/` are the registries.
+The folders `trackers/` and `datasets/` are the registries, and modules are imported by name here; for those of `models/`, which
+need PyTorch, see `siamtrack.models.kinds`.
 """
 
 from __future__ import annotations
@@ -132,6 +133,28 @@ def settings_of(name: str | Path) -> dict[str, Any]:
     return asdict(replace(settings, **preset))
 
 
+def tracker_around(network: Network, procedure: str, settings: Mapping[str, Any]) -> Tracker[Any]:
+    """The tracking procedure of that name in `trackers/` around a network, with these settings and else its own."""
+    tracker: Tracker[Any] = _tracker_module(procedure).TRACKER(network, procedure_settings(procedure, settings))
+    return tracker
+
+
+def procedure_settings(procedure: str, values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
+    """Settings of a tracking procedure: its own, changed by these values and then by "key=value" texts.
+
+    Raises:
+        SettingsError: an unknown setting, or an impossible value.
+    """
+    settings = from_mapping(_tracker_module(procedure).SETTINGS, values, where=f"settings of {procedure}")
+    return with_overrides(settings, overrides)
+
+
+def procedure_presets(procedure: str) -> Mapping[str, Mapping[str, Any]]:
+    """Published settings of a tracking procedure, by name."""
+    found: Mapping[str, Mapping[str, Any]] = _tracker_module(procedure).PRESETS
+    return found
+
+
 def training_set_names() -> list[str]:
     """Every kind of training data that `open_training_set` knows: the modules of `datasets/` that end with TRAINING_SET."""
     return [name for name in _dataset_modules() if _training_set(name)]
@@ -172,11 +195,25 @@ def benchmark_names() -> list[str]:
     return sorted(_benchmarks())
 
 
+def find_benchmark(name: str) -> Benchmark:
+    """The benchmark of this name; capitals do not count.
+
+    Raises:
+        SettingsError: there is none; names that begin so are told, or the nearest one.
+    """
+    benchmarks = _benchmarks()
+    if name.lower() in benchmarks:
+        return benchmarks[name.lower()]
+    if alike := sorted(known for known in benchmarks if known.startswith(name.lower())):
+        raise SettingsError(f"Unknown benchmark '{name}'. Which one is meant: {', '.join(alike)}?")
+    raise SettingsError(f"Unknown benchmark '{name}'. {nearest(name, benchmarks)}")
+
+
 def open_benchmark(name: str, root: Path, sequences: Sequence[str] | None = None) -> tuple[Benchmark, list[BenchmarkSequence]]:
     """A benchmark, and its sequences in a folder.
 
     Args:
-        name: of the benchmark.
+        name: of the benchmark; capitals do not count.
         root: the folder that its archives unpack to, or one with that folder in it.
         sequences: names of those that are wanted; None: the whole benchmark.
 
@@ -185,12 +222,10 @@ def open_benchmark(name: str, root: Path, sequences: Sequence[str] | None = None
             benchmark none may be missing.
         SettingsError: an unknown benchmark or sequence.
     """
-    benchmarks = _benchmarks()
-    if name not in benchmarks:
-        raise SettingsError(f"Unknown benchmark '{name}'. {nearest(name, benchmarks)}")
+    benchmark = find_benchmark(name)
     if sequences is not None and not sequences:
         raise SettingsError("No sequence is named; name one or more, or none at all for the whole benchmark.")
-    return benchmarks[name], benchmarks[name].read(root, sequences)
+    return benchmark, benchmark.read(root, sequences)
 
 
 def _benchmarks() -> dict[str, Benchmark]:

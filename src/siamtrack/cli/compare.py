@@ -9,34 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from siamtrack.cli import benchmark_options as options
+from siamtrack.cli.benchmark_options import notes, opened
+
 if TYPE_CHECKING:
-    from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
+    from siamtrack.datasets.benchmark import Benchmark
     from siamtrack.evaluation.tables import Table
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
-remarks = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 STYLES = ("bold", "underline", "italic")  # best, second, third
 
-Given = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="Folders of results: of one tracker, or of several.")]
-BenchmarkName = Annotated[
-    str, typer.Option("--benchmark", metavar="NAME", help="Such as otb100, vot2018 or lasot; plain is your own clips.")
-]
-Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="That the benchmark was unpacked to.")]
-Preset = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Tool whose numbers to give.", show_default="the benchmark's own")
-]
-Protocol = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Take runs of this one only.", show_default="first of the benchmark's")
-]
-Names = Annotated[str | None, typer.Option("--sequences", metavar="A,B", help="Score only these.", show_default="all of them")]
-FirstPixel = Annotated[
-    int | None,
-    typer.Option(metavar="0|1", min=0, max=1, help="In files of others.", show_default="as in the benchmark's files"),
-]
-Partial = Annotated[
-    bool, typer.Option("--partial", metavar="", help="Score the sequences that are there and that all results have.")
-]
-Published = Annotated[bool, typer.Option("--published", metavar="", help="Add published scores as reference rows.")]
 By = Annotated[str | None, typer.Option(metavar="NAME", help="attribute or sequence: a row for each.", show_default="tracker")]
 MeasureKey = Annotated[
     str | None, typer.Option(metavar="NAME", help="Number of --by: auc, precision, ...", show_default="main")
@@ -46,15 +28,15 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="W
 
 
 def compare(
-    results: Given,
-    benchmark: BenchmarkName,
-    root: Root,
-    preset: Preset = None,
-    protocol: Protocol = None,
-    sequences: Names = None,
-    first_pixel: FirstPixel = None,
-    partial: Partial = False,
-    published: Published = False,
+    results: options.Given,
+    benchmark: options.BenchmarkName,
+    root: options.Root,
+    preset: options.Preset = None,
+    protocol: options.Protocol = None,
+    sequences: options.Names = None,
+    first_pixel: options.FirstPixel = None,
+    partial: options.Partial = False,
+    published: options.Published = False,
     by: By = None,
     measure: MeasureKey = None,
     layout: Format = "table",
@@ -63,7 +45,7 @@ def compare(
     """Score results of trackers on a benchmark, under the rules of one tool, and rank them.
 
     Results are folders that 'siamtrack evaluate' wrote, or raw results of others: OTB, LaSOT, UAV123, GOT-10k, VOT,
-    TrackingNet and PySOT layouts are found without being told. The best three are marked.
+    TrackingNet, PySOT, DAVIS and YouTube-VOS layouts are found without being told. The best three are marked.
     """
     from siamtrack.errors import SettingsError, nearest
     from siamtrack.evaluation.published import reference_rows
@@ -83,35 +65,9 @@ def compare(
     chosen = protocol or protocols_in(results[0], found)[0]
     group = read_group(results, found, wanted, protocol=chosen, preset=preset, first_pixel=first_pixel, partial=partial)
     for text in [*group.remarks, *_left_out(results, found, chosen, group.results)]:
-        remarks.print(f"Note: {text}")
+        notes.print(f"Note: {text}")
     references = reference_rows(found, protocol=chosen, sequences=len(group.sequences)) if published else []
     _give(parts_table(group.scores, by, measure) if by else ranking_table(group.scores, references), layout, out)
-
-
-def opened(name: str, root: Path, sequences: str | None, *, partial: bool = False) -> tuple[Benchmark, list[BenchmarkSequence]]:
-    """A benchmark and its sequences, by what was typed; with `partial` those that the folder has, which is told.
-
-    Raises:
-        SettingsError: an unknown benchmark; names that begin so are told.
-        DataError: see `open_benchmark`.
-    """
-    from siamtrack.datasets.benchmark import counted
-    from siamtrack.datasets.benchmark_folders import PartError
-    from siamtrack.errors import SettingsError
-    from siamtrack.library import benchmark_names, open_benchmark
-
-    known = {one.lower(): one for one in benchmark_names()}
-    if name.lower() not in known and (alike := [known[one] for one in known if one.startswith(name.lower())]):
-        raise SettingsError(f"Unknown benchmark '{name}'. Which one is meant: {', '.join(alike)}?")
-    name, names = known.get(name.lower(), name), [one.strip() for one in sequences.split(",")] if sequences else None
-    try:
-        return open_benchmark(name, root, names)
-    except PartError as error:
-        if not partial or names or not error.present:
-            raise
-        there = counted(len(error.present), "sequence")
-        remarks.print(f"Note: The folder '{root}' has {there} of the benchmark; these are scored.")
-        return open_benchmark(name, root, error.present)
 
 
 def _left_out(folders: Sequence[Path], benchmark: Benchmark, protocol: str, compared: Collection[str]) -> list[str]:
@@ -144,7 +100,7 @@ def _give(table: Table, layout: str, out: Path | None) -> None:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"'{out}' cannot be written: {error.strerror or error}.") from None
-    remarks.print(f"{counted(len(table.rows), 'row')} in {out}.")
+    notes.print(f"{counted(len(table.rows), 'row')} in {out}.")
 
 
 def _show(table: Table) -> None:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from siamtrack.cli import options
-from siamtrack.cli.compare import BenchmarkName, Root, opened
+from siamtrack.cli.benchmark_options import BenchmarkName, Names, Root, notes, opened
 from siamtrack.errors import InputError, SettingsError, SiamtrackError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from siamtrack.evaluation.store import ResultStore
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 TrackerName = Annotated[str, typer.Option("--tracker", metavar="NAME", help="From 'siamtrack models', or a model folder.")]
 ProtocolName = Annotated[
@@ -37,7 +36,6 @@ ProtocolName = Annotated[
         show_default="the benchmark's",
     ),
 ]
-Names = Annotated[str | None, typer.Option("--sequences", metavar="A,B", help="Run only these.", show_default="all of them")]
 Results = Annotated[Path, typer.Option(metavar="FOLDER", help="For results; sequences that are finished there stay.")]
 ShownName = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Of the tracker in tables.", show_default="the tracker's")
@@ -91,11 +89,12 @@ def evaluate(
     from siamtrack.evaluation.runner import evaluate as run
     from siamtrack.evaluation.store import ResultStore
     from siamtrack.evaluation.store_origin import origin_of
-    from siamtrack.library import open_model
+    from siamtrack.library import find_benchmark, open_model
 
     settings, of_tracker = _settings(repetitions, overrides or ())
-    found, wanted = opened(benchmark, root, sequences)
+    found = find_benchmark(benchmark)
     protocol = check_protocol(protocol or found.protocols[0], found, settings)
+    wanted = opened(benchmark, root, sequences)[1]
     if pack is not None:
         _check_pack(pack, found, protocol, part=sequences is not None)
     settings = settings_for(found, settings)
@@ -145,7 +144,7 @@ def _tell_task(store: ResultStore, wanted: Sequence[BenchmarkSequence], where: W
     on = store.benchmark.part([sequence.name for sequence in wanted])
     by = f"Ray at {where.ray}" if where.ray else counted(min(where.workers, len(wanted)), "worker")
     frames = counted(sum(map(len, wanted)), "frame")
-    errors.print(f"Running {store.tracker} on {on} ({frames}), protocol {store.protocol}, {by}; results in {store.folder}.")
+    notes.print(f"Running {store.tracker} on {on} ({frames}), protocol {store.protocol}, {by}; results in {store.folder}.")
 
 
 @contextmanager
@@ -156,7 +155,7 @@ def _stoppable(store: ResultStore, wanted: Sequence[BenchmarkSequence]) -> Itera
     except KeyboardInterrupt:
         finished = sum(sequence.name in store.finished() for sequence in wanted)
         kept = f"{finished} of {len(wanted)} sequences are finished in {store.folder}"
-        errors.print(f"Stopped by Ctrl-C. {kept}; the same command goes on.")
+        notes.print(f"Stopped by Ctrl-C. {kept}; the same command goes on.")
         raise
 
 
@@ -173,7 +172,7 @@ def _tell(outcomes: Iterable[Outcome], wanted: Sequence[BenchmarkSequence], stor
     for outcome in _with_bar(outcomes, frames):
         if outcome.failure:
             failed.append(outcome.sequence)
-            errors.print(f"{outcome.sequence} failed: {outcome.failure}")
+            notes.print(f"{outcome.sequence} failed: {outcome.failure}")
         else:
             console.print(f"{outcome.sequence}: {_summary(outcome)}")
     console.print(f"{len(wanted) - len(failed)} of {len(wanted)} sequences are finished in {store.folder}.")
@@ -189,14 +188,14 @@ def _tell_score(store: ResultStore, wanted: Sequence[BenchmarkSequence], preset:
     try:
         scores = score(store.read([sequence.name for sequence in wanted]), wanted, preset)
     except InputError as error:
-        errors.print(f"No score: {error}")
+        notes.print(f"No score: {error}")
         return
     numbers = {MEASURES[key]: value for key, value in scores.overall.numbers.items() if key in MEASURES and value == value}
     shown = ", ".join(f"{measure.label} {value:.{measure.digits}f}" for measure, value in numbers.items())
     on = store.benchmark.part([sequence.name for sequence in wanted])
     console.print(f"{store.tracker} on {on} ({store.protocol}, preset {scores.preset}): {shown}")
     for note in scores.notes:
-        errors.print(f"Note: {note}")
+        notes.print(f"Note: {note}")
 
 
 def _summary(outcome: Outcome) -> str:
@@ -213,7 +212,7 @@ def _with_bar(outcomes: Iterable[Outcome], frames: dict[str, int]) -> Iterator[O
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.completed:.0f} of {task.total:.0f} frames"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task = bar.add_task("", total=sum(frames.values()))
         for outcome in outcomes:
             bar.advance(task, frames[outcome.sequence])

@@ -63,8 +63,9 @@ def frame(
 
     boxes = options.parsed_boxes(box or ())
     check_picture_path(out)
-    check_distinct([out], source)
-    with read(source, start=at) as frames:
+    place = options.frames_place(source)
+    check_distinct([out], place)
+    with read(place, start=at) as frames:
         options.check_boxes(boxes, frames.size)
         image = next(iter(frames)).image
     save_image(out, pixel_grid(draw_boxes(image, boxes)))
@@ -112,7 +113,7 @@ def _print_card(name: str) -> None:
 
 def bench(
     source: Annotated[
-        str | None, typer.Argument(metavar="VIDEO", help="A video to time on.", show_default="a rendered one")
+        str | None, typer.Argument(metavar="VIDEO", help="What to time on, as for 'track'.", show_default="a rendered one")
     ] = None,
     box: Annotated[
         list[str] | None, typer.Option("--box", "-b", metavar="X,Y,W,H", help="Target in its first frame. Repeat for more.")
@@ -134,7 +135,7 @@ def bench(
 
     report = run_bench(
         model=model,
-        source=source,
+        source=None if source is None else options.frames_place(source),
         boxes=options.parsed_boxes(box or ()),
         targets=targets,
         frames=frames,

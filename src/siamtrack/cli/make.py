@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from siamtrack.cli import options
 from siamtrack.errors import InputError, MissingExtraError, OutputError, WeightsError, nearest
-
-if TYPE_CHECKING:
-    from siamtrack.models.siamfc import SiamFC
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 TO_TRAIN = ("torch", "safetensors", "lmdb", "matplotlib", "tensorboard", "tomli_w")
@@ -73,14 +70,17 @@ def train(
         )
 
 
-def _checkpoint(name: str | Path | None) -> SiamFC | None:
-    """The network in a checkpoint file, a model folder, or an embedded model of that name."""
+def _checkpoint(name: str | Path | None) -> Any:
+    """The network in a checkpoint file, a run, a model folder, or an embedded model of that name."""
     if name is None:
         return None
     from siamtrack.model_folder import WEIGHTS
     from siamtrack.models.checkpoints import read_checkpoint
+    from siamtrack.training.origin import RUN_RECIPE, trained_in
 
     path = _place(name)
+    if (path / RUN_RECIPE).is_file():
+        return trained_in(path)[0]
     if path.is_dir() and not (path / WEIGHTS).is_file():
         raise WeightsError(f"'{path}' is neither a model folder nor a finished run: it has no {WEIGHTS}.")
     return read_checkpoint(path / WEIGHTS if path.is_dir() else path)
@@ -124,6 +124,9 @@ def export(
     int8: Annotated[
         Path | None, typer.Option(metavar="CLIPS", help="Add an int8 graph, calibrated on these annotated clips.")
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Settings of a published configuration, such as SiamRPNvot.")
+    ] = None,
     overrides: options.Overrides = None,
 ) -> None:
     """Write a model folder that every runtime can run, checked against PyTorch.
@@ -132,14 +135,14 @@ def export(
     """
     require(TO_EXPORT, "Exporting")
     from siamtrack.datasets.sequences import find_sequences
+    from siamtrack.export.checkpoint import export_checkpoint
     from siamtrack.export.quantise import quantise
-    from siamtrack.export.siamfc import export_siamfc
     from siamtrack.output_paths import check_folder
 
     check_folder(out)
     text = _card_text(card)
     clips = find_sequences(int8) if int8 else []
-    export_siamfc(checkpoint, out, licence=licence, card=text, overrides=overrides or ())
+    export_checkpoint(checkpoint, out, licence=licence, card=text, preset=preset, overrides=overrides or ())
     console.print(f"{out} is complete; its runtimes agree with PyTorch.")
     if clips:
         console.print(str(quantise(out, clips)))

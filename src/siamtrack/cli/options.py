@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from siamtrack.box import Box
 
-Source = Annotated[str, typer.Argument(metavar="VIDEO", help="Video file, folder or glob of images, camera number, or URL.")]
+Source = Annotated[
+    str, typer.Argument(metavar="VIDEO", help="Video file, folder or glob of images, sequence folder, camera number, or URL.")
+]
 Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="From 'siamtrack models', or a model folder.")]
 Runtime = Annotated[str, typer.Option(metavar="NAME", help="Who computes the network: openvino, onnx or torch.")]
 Precision = Annotated[str, typer.Option(metavar="NAME", help="auto (the hardware picks), float32, bfloat16, float16 or int8.")]
@@ -24,6 +26,16 @@ RecipeOverrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe: epochs=5. Repeatable.")
 ]
 OutFile = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Picture to write.")]
+
+
+def frames_place(source: str) -> str:
+    """The source itself, or where its frames are if it is the folder of an annotated sequence."""
+    folder = Path(source)
+    if "://" in source or not folder.is_dir():
+        return source
+    from siamtrack.datasets.sequences import frames_of, pictures_in
+
+    return source if pictures_in(folder) else str(frames_of(folder))
 
 
 def parsed_boxes(texts: Sequence[str]) -> list[Box]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from siamtrack.cli.compare import BenchmarkName, FirstPixel, Given, Names, Partial, Preset, Protocol, Published, Root, opened
+from siamtrack.cli import benchmark_options as options
+from siamtrack.cli.benchmark_options import notes, opened
 
 if TYPE_CHECKING:
     from siamtrack.evaluation.report import Report
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
-notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Page to write.")]
 Strips = Annotated[int, typer.Option(metavar="N", min=0, help="Sequences that get pictures, those with the lowest overlap.")]
@@ -28,16 +28,16 @@ Tables = Annotated[
 
 
 def report(
-    results: Given,
-    benchmark: BenchmarkName,
-    root: Root,
+    results: options.Given,
+    benchmark: options.BenchmarkName,
+    root: options.Root,
     out: Out = Path("report.html"),
-    preset: Preset = None,
-    protocol: Protocol = None,
-    sequences: Names = None,
-    first_pixel: FirstPixel = None,
-    partial: Partial = False,
-    published: Published = False,
+    preset: options.Preset = None,
+    protocol: options.Protocol = None,
+    sequences: options.Names = None,
+    first_pixel: options.FirstPixel = None,
+    partial: options.Partial = False,
+    published: options.Published = False,
     strips: Strips = 30,
     figures: Figures = None,
     layout: Format = None,

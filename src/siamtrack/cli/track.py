@@ -72,7 +72,7 @@ def track(
 
     if backward and frame == 0:
         raise InputError("There is nothing before frame 0 to go backward to; say where the boxes are with --frame N.")
-    place = _place(source)
+    place = options.frames_place(source)
     boxes = options.parsed_boxes(_required(box, place))
     with read(place, start=frame, backward=backward) as frames:
         options.check_boxes(boxes, frames.size)
@@ -84,16 +84,6 @@ def track(
             )
             stopped = _write_all(_steps(tracker, frames, boxes, limit, quiet=quiet), outputs)
     _end(outputs, stopped, quiet=quiet)
-
-
-def _place(source: str) -> str:
-    """The source itself, or where its frames are if it is the folder of an annotated sequence."""
-    folder = Path(source)
-    if "://" in source or not folder.is_dir():
-        return source
-    from siamtrack.datasets.sequences import frames_of, pictures_in
-
-    return source if pictures_in(folder) else str(frames_of(folder))
 
 
 def _required(box: list[str] | None, source: str) -> list[str]:

@@ -33,7 +33,7 @@ class BenchmarkSequence:
         tags: attributes by frame, (N,) of 0 and 1, by name.
         practical: (N,) overlap differences below which two results are the same in practice (VOT); None: not known.
         object_class: of the target, where results are averaged over classes.
-        masks: N files with a label a pixel, and which label is the target's; None where the truth has no masks.
+        masks: N files with a label a pixel, and which label is the target's (None: all but 0); None: the truth has no masks.
         size: width and height of the images, pixels; None: ask the first frame (`image_size`).
     """
 
@@ -45,7 +45,7 @@ class BenchmarkSequence:
     tags: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     practical: NDArray[np.float64] | None = None
     object_class: str | None = None
-    masks: tuple[Sequence[Path], int] | None = None
+    masks: tuple[Sequence[Path], int | None] | None = None
     size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class Benchmark:
         citation: authors, title, venue.
         length: how many sequences the complete benchmark has; 0 where that is not fixed.
         protocols: how trackers are run on it, the usual one first: "ope", "tre", "sre", "supervised", "unsupervised",
-            "realtime", "long-term", "got10k".
+            "realtime", "long-term", "got10k"; "masks" alone: results are masks, which no tracker here writes yet.
         preset: of `siamtrack.metrics` that its results are scored under if nothing else is said.
         first_pixel: what its files of truth and of results call the left or topmost pixel: 0 or 1.
         names: of its sequences, or of its videos where one video has several targets; empty where they are not known here, or

@@ -53,6 +53,11 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return _numbers(picture.astype(np.uint8, copy=False), path) // np.uint8(spread)
 
 
+def numbered_masks(folder: Path) -> list[Path]:
+    """The PNG files in a folder whose names are numbers, in their order; none where it does not exist."""
+    return sorted((path for path in folder.glob("[0-9]*.png") if path.stem.isdecimal()), key=lambda path: int(path.stem))
+
+
 @dataclass(frozen=True)
 class LabelMasks:
     """The masks of a clip, picture by picture: see `MaskReader`. The name of a target is its number in them."""
@@ -124,6 +129,11 @@ def _numbers(picture: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
     if picture.ndim == 2:
         return picture
     grey: NDArray[np.uint8] = np.ascontiguousarray(picture[:, :, 0])
-    if (picture[:, :, :3] != grey[:, :, None]).any():
-        raise DataError(f"The mask '{path}' holds colours; expected a palette or grey, whose values number the objects.")
+    if (coloured := (picture[:, :, :3] != grey[:, :, None]).any(2)).any():
+        y, x = np.argwhere(coloured)[0]
+        colour = ", ".join(str(value) for value in picture[y, x, 2::-1])  # OpenCV has blue first
+        raise DataError(
+            f"The mask '{path}' holds colours: pixel ({x}, {y}) is RGB ({colour}). Expected a palette or grey picture, whose "
+            "values number the objects; write the numbers, not the colours that show them."
+        )
     return grey

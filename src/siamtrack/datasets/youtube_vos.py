@@ -10,6 +10,10 @@ appears (in 5937b08d69 object 4 in 00000, say): its box is NaN there.
 As a benchmark: valid/ is laid out as train/, and has the mask of an object in the frame that it first appears in, no other; the
 server of the authors scores results. A sequence, VIDEO_1, begins with that frame. Its later boxes are NaN, and masks are not
 given, since there is not one a frame. The videos to validate on are 474 in 2018 and 507 in 2019: those that meta.json names.
+
+As the benchmark of masks, youtubevos: the videos of a folder with meta.json that have a mask in every frame that meta.json
+names, as in train/ or a part of it that was held out. The masks of an object begin with the frame that it appears in. Its
+category is "seen", one of the training set, or "unseen", if train/meta.json is at hand: in the folder or beside it.
 """
 
 from __future__ import annotations
@@ -24,9 +28,9 @@ import numpy as np
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.datasets.benchmark_folders import choose_sequences, find_root, first_of
 from siamtrack.datasets.clips import Clip, PictureFiles, Target, TrainingSet
-from siamtrack.datasets.palette_masks import LabelMasks, tight_boxes
+from siamtrack.datasets.palette_masks import LabelMasks, numbered_masks, tight_boxes
 from siamtrack.datasets.sequence_folders import folders_in, numbered_frames, require_folders
-from siamtrack.errors import DataError
+from siamtrack.errors import DataError, SettingsError, nearest
 
 
 class YouTubeVOS(TrainingSet):
@@ -147,6 +151,84 @@ def _validation_sequence(root: Path, name: str, video: str, number: int, first: 
     return BenchmarkSequence(name=name, regions=list(first_of(boxes[number], len(frames))), frames=frames, size=size)
 
 
+def _read_masks(root: Path, names: Sequence[str] | None) -> list[BenchmarkSequence]:
+    root = find_root(
+        root,
+        lambda folder: (folder / "meta.json").is_file() and (folder / "Annotations").is_dir(),
+        names=("valid", "YouTube-VOS"),
+        expected="meta.json and Annotations/VIDEO/00000.png, a mask in every fifth frame",
+    )
+    meta = root / "meta.json"
+    videos = _read_videos(meta)
+    masks = {video: numbered_masks(root / "Annotations" / video) for video in sorted(videos)}
+    there = [
+        video
+        for video, paths in masks.items()
+        if len(paths) > 1 and _annotated(videos[video], meta, video) <= {path.stem for path in paths}
+    ]
+    if not there:
+        raise DataError(
+            f"No video in '{root}' has a mask in every frame that meta.json names. The truth of valid/ is not public; the "
+            "server of the authors scores results on it. Give a folder whose truth is there, such as train/."
+        )
+    seen = _seen(root)
+    wanted = None if names is None else [name if name in videos else name.rpartition("_")[0] or name for name in names]
+    chosen = choose_sequences(wanted, there, complete=list(masks), title="YouTube-VOS", root=root) if wanted else there
+    found = [one for video in chosen for one in _masked_objects(root, videos[video], masks[video], seen)]
+    if names is None:
+        return found
+    if unknown := set(names) - {one.name for one in found} - set(chosen):
+        raise SettingsError(f"YouTube-VOS has no object '{min(unknown)}'. {nearest(min(unknown), (one.name for one in found))}")
+    return [one for one in found if one.name in names or one.name.rpartition("_")[0] in names]
+
+
+def _masked_objects(
+    root: Path, content: Mapping[str, Any], masks: Sequence[Path], seen: frozenset[str] | None
+) -> list[BenchmarkSequence]:
+    """The objects of a video that have a frame to be scored: one after that in which they appear."""
+    video = masks[0].parent.name
+    frames = [root / "JPEGImages" / video / f"{path.stem}.jpg" for path in masks]
+    boxes, size = tight_boxes(LabelMasks(tuple(masks)), range(len(masks)))
+    pictured = all(path.is_file() for path in frames)
+    objects = []
+    for number, rows in sorted(boxes.items()):
+        first = int(np.flatnonzero(~np.isnan(rows[:, 0]))[0])
+        if first == len(masks) - 1 or str(number) not in content["objects"]:
+            continue
+        category = str(content["objects"][str(number)]["category"])
+        objects.append(
+            BenchmarkSequence(
+                name=f"{video}_{number}",
+                regions=list(rows[first:]),
+                frames=frames[first:] if pictured else (),
+                masks=(masks[first:], number),
+                attributes=frozenset() if seen is None else frozenset({"seen" if category in seen else "unseen"}),
+                object_class=category,
+                size=size,
+            )
+        )
+    return objects
+
+
+def _seen(root: Path) -> frozenset[str] | None:
+    """Categories of the training set; None where its meta.json is not at hand."""
+    known = [path for path in (root / "train" / "meta.json", root.parent / "train" / "meta.json") if path.is_file()]
+    if not known:
+        return None
+    objects = [entry for content in _read_videos(known[0]).values() for entry in content["objects"].values()]
+    return frozenset(str(entry["category"]) for entry in objects)
+
+
+def _annotated(content: Mapping[str, Any], meta: Path, video: str) -> set[str]:
+    """The names of the frames that meta.json gives for any object of a video, without their ending."""
+    try:
+        return {str(frame) for entry in content["objects"].values() for frame in entry["frames"] if entry["category"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"'{meta}', video '{video}': expected objects with their category and the frames that they are in ({error!r})."
+        ) from None
+
+
 TRAINING_SET = YouTubeVOS
 
 BENCHMARKS = (
@@ -158,5 +240,14 @@ BENCHMARKS = (
         protocols=("ope",),
         preset="got10k-otb",
         read=_read_validation,
+    ),
+    Benchmark(
+        name="youtubevos",
+        title="YouTube-VOS, masks",
+        citation="Xu et al.: YouTube-VOS: Sequence-to-Sequence Video Object Segmentation, ECCV 2018",
+        length=0,
+        protocols=("masks",),
+        preset="youtube-vos",
+        read=_read_masks,
     ),
 )

@@ -11,26 +11,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence, counted
+from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.datasets.benchmark_folders import some
 from siamtrack.errors import DataError
 from siamtrack.evaluation.foreign_files import read_run
 from siamtrack.evaluation.foreign_folders import ResultFolder, files_of, find_result_folders, names_in
 from siamtrack.evaluation.foreign_mat import read_mat
 from siamtrack.evaluation.foreign_names import looks_like
+from siamtrack.evaluation.foreign_remarks import remarks_on
 from siamtrack.evaluation.store import open_store
-from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
-
-_ONE_PIXEL = ((1.0, 1.0, 0.0, 0.0), (-1.0, -1.0, 0.0, 0.0))
-_WRITTEN_TO = 1e-3  # pixels; files have three decimals or more where they have any
+from siamtrack.evaluation.trajectory import MaskResults, TrackerResults, Trajectory
 
 MAY_BE_LONGER = {"lasot": ("monkey-17",), "lasot-all": ("monkey-17",)}
 """Sequences that were cut after results had been published, by benchmark; the LaSOT toolkit cuts such results, too."""
 
 MAY_BEGIN_EARLIER = {"otb100": {"Tiger1": 5}, "otb50": {"Tiger1": 5}, "otb2013": {"Tiger1": 5}}
 """Sequences in which the official start is so many frames after the first that is annotated, at which Python tools start."""
+
+
+MASKS = "masks"
+"""How trackers are run whose answers are masks."""
 
 
 class OtherSequencesError(DataError):
@@ -42,12 +42,12 @@ class FoundResults:
     """What was read of one tracker.
 
     Attributes:
-        results: its runs.
+        results: its runs, or its masks.
         missing: names of the sequences without results.
         remarks: what whoever compares the scores should know of the files.
     """
 
-    results: TrackerResults
+    results: TrackerResults | MaskResults
     missing: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -101,10 +101,20 @@ def results_on(folder: Path, benchmark: Benchmark) -> list[ResultFolder]:
     """The results on a benchmark in a folder; of each is known how the tracker was run.
 
     Raises:
-        DataError: the folder is missing, or there are no results at all in it.
+        DataError: the folder is missing, there are no results at all in it, or they are masks and not boxes, or the reverse.
     """
-    found = [one for one in find_result_folders(folder) if one.kind != "ours" or one.path.parent.name == benchmark.name]
-    return [replace(one, protocol=_protocol(one, benchmark)) for one in found]
+    found = find_result_folders(folder)
+    masks = benchmark.protocols == (MASKS,)
+    fitting = [one for one in found if (one.kind == "masks") == masks]
+    if not fitting and masks:
+        raise DataError(
+            f"The results in '{folder}' are boxes, and those on {benchmark.title} are masks: TRACKER/VIDEO/00000.png, a file a "
+            "frame. Boxes on the same videos are compared on davis2016-val, davis2017-val and youtube-vos-val."
+        )
+    if not fitting:
+        raise DataError(f"The results in '{folder}' are masks, and those on {benchmark.title} are boxes.")
+    fitting = [one for one in fitting if one.kind != "ours" or one.path.parent.name == benchmark.name]
+    return [replace(one, protocol=_protocol(one, benchmark)) for one in fitting]
 
 
 def _protocol(folder: ResultFolder, benchmark: Benchmark) -> str:
@@ -141,6 +151,8 @@ def read_tracker(
     """
     wanted = [sequence.name for sequence in sequences]
     remarks: list[str] = []
+    if folder.kind == "masks":
+        return _read_masks(folder, benchmark, sequences, partial=partial)
     if folder.kind == "ours":
         found, remarks = _read_ours(folder, benchmark, sequences)
     else:
@@ -153,7 +165,7 @@ def read_tracker(
     return FoundResults(
         results=TrackerResults(tracker=folder.tracker, benchmark=benchmark.name, protocol=str(folder.protocol), runs=fitting),
         missing=tuple(name for name in wanted if name not in found),
-        remarks=(*remarks, *_remarks(folder.tracker, there, found, fitting)),
+        remarks=(*remarks, *remarks_on(folder.tracker, there, found, fitting)),
     )
 
 
@@ -171,6 +183,20 @@ def _read_ours(
         "that it was not checked whether they are these."
     )
     return found, [remark]
+
+
+def _read_masks(
+    folder: ResultFolder, benchmark: Benchmark, sequences: Sequence[BenchmarkSequence], *, partial: bool
+) -> FoundResults:
+    """Where the masks of each sequence are: in the folder that is called like that of the true ones."""
+    videos = {sequence.name: sequence.masks[0][0].parent.name for sequence in sequences if sequence.masks}
+    present = names_in(folder)
+    found = {name: folder.path / video for name, video in videos.items() if video in present}
+    _check_found(folder, benchmark, list(videos), list(found), present, partial=partial)
+    return FoundResults(
+        results=MaskResults(tracker=folder.tracker, benchmark=benchmark.name, folders=found),
+        missing=tuple(name for name in videos if name not in found),
+    )
 
 
 def _read_files(
@@ -247,45 +273,3 @@ def _fitted(run: Trajectory, sequence: BenchmarkSequence, folder: ResultFolder, 
         f"The results of {folder.tracker} on sequence {sequence.name} have {len(run)} frames, the ground truth {expected}; "
         "expected as many, the first frame included. Nothing is cut or filled up, as scores would depend on how."
     )
-
-
-def _remarks(
-    tracker: str,
-    sequences: Sequence[BenchmarkSequence],
-    found: Mapping[str, Sequence[Trajectory]],
-    fitting: Mapping[str, Sequence[Trajectory]],
-) -> list[str]:
-    remarks = []
-    if cut := [name for name, runs in fitting.items() if len(runs[0]) < len(found[name][0])]:
-        remarks.append(
-            f"{tracker}: longer than the truth and cut to the frames that the benchmark's toolkit scores: {some(cut)}."
-        )
-    beside = [s.name for s in sequences if _one_pixel_off(fitting[s.name][0], s)]
-    if 2 * len(beside) > len(sequences):
-        remarks.append(
-            f"{tracker}: the first box lies exactly one pixel beside the true one in {len(beside)} of {len(sequences)} "
-            f"sequences ({some(beside)}): these files seem to count pixels from another first one. Say which it is."
-        )
-    bad = {name: np.sum([_bad_boxes(run) for run in runs], 0) for name, runs in fitting.items()}
-    for i, what in enumerate(("NaN", "a width or height of 0 or less")):
-        if total := sum(int(counts[i]) for counts in bad.values()):
-            names = [name for name, counts in bad.items() if counts[i]]
-            boxes = counted(total, "box")
-            remarks.append(f"{tracker}: {boxes} with {what}, in {some(names)}; the preset says what that counts as.")
-    return remarks
-
-
-def _one_pixel_off(run: Trajectory, sequence: BenchmarkSequence) -> bool:
-    first = run.regions[0]
-    if len(first) != 4 or run.first:
-        return False
-    beside = np.asarray(first) - sequence.boxes[0]
-    return any(bool((np.abs(beside - shift) < _WRITTEN_TO).all()) for shift in _ONE_PIXEL)
-
-
-def _bad_boxes(run: Trajectory) -> tuple[int, int]:
-    """How many hold NaN, and how many have no size."""
-    if set(map(len, run.regions)) != {4}:
-        run = replace(run, regions=[region if len(region) == 4 else np.ones(4) for region in run.regions])
-    boxes = run.boxes
-    return int(np.isnan(boxes).any(1).sum()), int((boxes[:, 2:] <= 0).any(1).sum())

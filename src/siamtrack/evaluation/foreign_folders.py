@@ -7,6 +7,7 @@ Found without being told are the layouts in which raw results are published:
 * numbered  TRACKER/SEQ/SEQ_001.txt: GOT-10k; and with a folder for the experiment before the sequence
             (baseline, realtime, unsupervised, longterm): VOT, where a run may also be SEQ_001.bin
 * mat       TRACKER/SEQ.mat or SEQ_TRACKER.mat: the OTB toolkit in MATLAB
+* masks     TRACKER/VIDEO/00000.png: DAVIS and YouTube-VOS; also with a folder Annotations, 480p or Full-Resolution before VIDEO
 
 Folders may lie deeper than the one that is given, and there may be several trackers in it. A tracker is called like its folder.
 """
@@ -19,15 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from siamtrack.datasets.davis import RESOLUTIONS
+from siamtrack.datasets.palette_masks import numbered_masks
 from siamtrack.errors import DataError
 from siamtrack.evaluation.layouts import VOT_EXPERIMENTS
 from siamtrack.evaluation.store import RUN
 
-Kind = Literal["ours", "flat", "numbered", "mat"]
+Kind = Literal["ours", "flat", "numbered", "mat", "masks"]
 
 _DEEPEST = 4
 _PROTOCOLS = {folder: protocol for protocol, folder in VOT_EXPERIMENTS.items()} | {"supervised": "supervised"}
 _BESIDE = re.compile(r"_(time|times|confidence)$|^(readme|licen[cs]e|list)$", re.IGNORECASE)  # texts that are no boxes
+_BEFORE_VIDEOS = ("Annotations", *RESOLUTIONS)  # folders in a tracker's own
 _SUFFIXES = ("_tracking_result", "_tracking_results")  # LaSOT's toolkit calls a tracker's folder so
 
 
@@ -39,7 +43,7 @@ class ResultFolder:
         tracker: its name.
         path: the folder that holds files, or folders, named after sequences.
         kind: which layout it has; "ours": what siamtrack itself wrote.
-        protocol: how the tracker was run, where the folders say so; else None.
+        protocol: how the tracker was run, where the folders or their kind say so; else None.
     """
 
     tracker: str
@@ -57,11 +61,13 @@ def find_result_folders(given: Path) -> list[ResultFolder]:
     if not given.is_dir():
         what = "is a file; give the folder that it lies in" if given.exists() else "does not exist"
         raise DataError(f"The results '{given}' {'' if given.exists() else 'folder '}{what}.")
-    found = sorted(_walk(given.absolute(), _DEEPEST), key=lambda folder: (folder.tracker.lower(), str(folder.path)))
+    given_folder = given.absolute()
+    walked = [*_walk(given_folder, _DEEPEST), *_walk_masks(given_folder, _DEEPEST)]
+    found = sorted(walked, key=lambda folder: (folder.tracker.lower(), str(folder.path)))
     if not found:
         raise DataError(
-            f"No results found in '{given}'; expected SEQ.txt, SEQ/SEQ_001.txt, SEQ_TRACKER.mat, or what 'siamtrack "
-            "evaluate' writes."
+            f"No results found in '{given}'; expected SEQ.txt, SEQ/SEQ_001.txt, SEQ_TRACKER.mat, VIDEO/00000.png, or what "
+            "'siamtrack evaluate' writes."
         )
     return found
 
@@ -74,8 +80,21 @@ def _walk(folder: Path, depth: int) -> Iterator[ResultFolder]:
         protocol = _PROTOCOLS.get(folder.name)
         yield ResultFolder(tracker=_tracker(folder.parent if protocol else folder), path=folder, kind=kind, protocol=protocol)
     elif depth:
-        for inner in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        for inner in _folders_in(folder):
             yield from _walk(inner, depth - 1)
+
+
+def _walk_masks(folder: Path, depth: int) -> Iterator[ResultFolder]:
+    """The same for masks, whatever texts and pictures lie beside them."""
+    inside = _folders_in(folder)
+    if any(map(numbered_masks, inside)):
+        yield ResultFolder(tracker=_tracker_of_masks(folder), path=folder, kind="masks", protocol="masks")
+    for inner in inside if depth else ():
+        yield from _walk_masks(inner, depth - 1)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _kind(folder: Path) -> Kind | None:
@@ -97,6 +116,12 @@ def _numbered_runs(folder: Path) -> list[Path]:
     """The files of the runs over a sequence, in order; where one is there as text and binary it is the text, as in VOT."""
     found = [path for ending in ("bin", "txt") for path in folder.glob(f"{_escaped(folder.name)}_[0-9][0-9][0-9].{ending}")]
     return [path for _, path in sorted({path.stem: path for path in found}.items())]
+
+
+def _tracker_of_masks(folder: Path) -> str:
+    while folder.name in _BEFORE_VIDEOS:
+        folder = folder.parent
+    return folder.name
 
 
 def _tracker(folder: Path) -> str:
@@ -135,8 +160,9 @@ def files_of(folder: ResultFolder, wanted: Sequence[str]) -> dict[str, list[Path
 
 def names_in(folder: ResultFolder) -> list[str]:
     """The sequences that the files are named after, as they write them."""
-    if folder.kind == "numbered":
-        return sorted(path.name for path in folder.path.iterdir() if _numbered(path))
+    if folder.kind in ("numbered", "masks"):
+        holds = _numbered if folder.kind == "numbered" else numbered_masks
+        return sorted(path.name for path in _folders_in(folder.path) if holds(path))
     paths = [path for path in folder.path.iterdir() if path.suffix in (".txt", ".mat") and not _BESIDE.search(path.stem)]
     return sorted(path.stem for path in paths)
 

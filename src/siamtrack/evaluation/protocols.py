@@ -43,6 +43,11 @@ def check_protocol(protocol: str, benchmark: Benchmark, settings: ProtocolSettin
     Raises:
         SettingsError: it cannot.
     """
+    if benchmark.protocols == ("masks",):
+        raise SettingsError(
+            f"Results on {benchmark.title} are masks, and no tracker of siamtrack writes masks yet: 'siamtrack compare' scores "
+            "those of others. On boxes around the masks trackers are run with davis2016-val, davis2017-val or youtube-vos-val."
+        )
     if protocol not in benchmark.protocols:
         raise SettingsError(
             f"{benchmark.title} is not run under the protocol '{protocol}'. {nearest(protocol, benchmark.protocols)}"

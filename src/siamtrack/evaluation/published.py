@@ -155,6 +155,8 @@ _OTHERS = (
     (_DASIAMRPN, "SiamRPN", "uav20l", {"auc": 0.454, "precision": 0.617}),
     (_PYSOT, "SiamRPN++ ResNet-50 (OTB)", "otb100", {"auc": 0.696, "precision": 0.914}),
     (_PYSOT, "SiamRPN AlexNet, depthwise (OTB)", "otb100", {"auc": 0.666, "precision": 0.876}),
+    (_SIAMMASK, "SiamMask", "davis2016", {"region": 0.713, "boundary": 0.674}),
+    (_SIAMMASK, "SiamMask", "davis2017", {"region": 0.543, "boundary": 0.585}),
     (_PYSOT, "SiamRPN++ ResNet-50 (LT)", "votlt2018", {"f": 0.629}),
 )
 

@@ -22,6 +22,7 @@ from siamtrack.evaluation import report_sequences
 from siamtrack.evaluation.figures import COLOURS, DASHES, Plot, Style, styles_for, svg_of
 from siamtrack.evaluation.figures_curves import curve_plots
 from siamtrack.evaluation.figures_points import point_plots, radar_measure
+from siamtrack.evaluation.foreign import MASKS
 from siamtrack.evaluation.published import PublishedScores
 from siamtrack.evaluation.result_groups import Group
 from siamtrack.evaluation.scoring import overlap_tool
@@ -37,7 +38,7 @@ from siamtrack.evaluation.tables import (
     to_latex,
     to_markdown,
 )
-from siamtrack.evaluation.trajectory import Floats
+from siamtrack.evaluation.trajectory import Floats, TrackerResults
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -165,12 +166,15 @@ def save_text(path: Path, text: str, *, folder: bool = False) -> None:
 
 
 def _overlaps(group: Group) -> dict[str, dict[str, Floats]]:
-    """By sequence and tracker, of first runs."""
+    """By sequence and tracker, of first runs; of masks it is J."""
+    if group.protocol == MASKS:
+        return {s.name: {one.tracker: one.sequences[s.name].curves["J"].y for one in group.scores} for s in group.sequences}
     tools = {s.tracker: overlap_tool(group.protocol, s.preset) for s in group.scores}
     return {
         sequence.name: {
             name: report_sequences.overlaps_over_time(results.runs[sequence.name][0], sequence, tools[name])
             for name, results in group.results.items()
+            if isinstance(results, TrackerResults)
         }
         for sequence in group.sequences
     }
@@ -187,8 +191,11 @@ def _sequence_data(report: Report, overlaps: Mapping[str, Mapping[str, Floats]])
 
 
 def _shown(sequence: BenchmarkSequence, group: Group, overlaps: Mapping[str, Floats], *, pictured: bool) -> dict[str, Any]:
-    runs = {name: results.runs[sequence.name][0] for name, results in group.results.items()}
-    strip = report_sequences.strip_of(sequence, runs, overlaps) if pictured else []
+    answers = [
+        results.runs[sequence.name][0] if isinstance(results, TrackerResults) else results.folders[sequence.name]
+        for results in group.results.values()
+    ]
+    strip = report_sequences.strip_of(sequence, answers, list(overlaps.values())) if pictured else []
     return {"frames": len(sequence), "strip": strip} | report_sequences.lines_of(overlaps)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from siamtrack.box import iou
 from siamtrack.datasets.benchmark import BenchmarkSequence
+from siamtrack.datasets.palette_masks import read_labels
 from siamtrack.evaluation.scoring_ope import boxes_of
 from siamtrack.evaluation.trajectory import Floats, Trajectory
 from siamtrack.metrics.vot import FAILURE, Region, code_of, region_overlaps
@@ -28,6 +29,7 @@ _PICTURE = 400  # longer side, pixels
 _SMALLEST = 160  # width of what a picture shows, pixels
 _ROOM = 0.8  # around the boxes, of their extent
 _QUALITY = 78
+_OUTLINE = 1.0  # of a mask: so far it may lie from the true border, pixels
 
 
 def overlaps_over_time(run: Trajectory, sequence: BenchmarkSequence, tool: VOTPreset | None) -> Floats:
@@ -113,25 +115,27 @@ def worst_moments(overlaps: Sequence[Floats], count: int = MOMENTS) -> list[int]
 
 
 def strip_of(
-    sequence: BenchmarkSequence, runs: Mapping[str, Trajectory], overlaps: Mapping[str, Floats], count: int = MOMENTS
+    sequence: BenchmarkSequence, answers: Sequence[Trajectory | Path], overlaps: Sequence[Floats], count: int = MOMENTS
 ) -> list[dict[str, Any]]:
     """The worst moments as pictures with the true region and those of all trackers; none where there are no pictures.
 
     Args:
         sequence: with frames.
-        runs: first one of each tracker.
+        answers: the first run of each tracker, or the folder with its masks.
         overlaps: of each tracker.
         count: at most so many pictures.
     """
     strip = []
-    for frame in worst_moments(list(overlaps.values()), count) if sequence.frames else []:
-        regions = [_corners(_at(run, frame)) for run in runs.values()]
+    for frame in worst_moments(overlaps, count) if sequence.frames else []:
+        regions = [_outlines(answer, sequence, frame) for answer in answers]
         truth = _corners(sequence.regions[frame])
-        shown = _picture(sequence.frames[frame], [corners for corners in (truth, *regions) if corners])
+        if sequence.masks and not isinstance(answers[0], Trajectory):
+            truth = _outlines(sequence.masks[0][frame].parent, sequence, frame)
+        shown = _picture(sequence.frames[frame], [*truth, *(outline for region in regions for outline in region)])
         if shown is None:
             return []
         moment = {"frame": frame, "picture": shown[0], "view": shown[1], "truth": truth, "regions": regions}
-        measured = [float(values[frame]) for values in overlaps.values()]
+        measured = [float(values[frame]) for values in overlaps]
         strip.append(moment | {"overlaps": [None if math.isnan(value) else round(value, 2) for value in measured]})
     return strip
 
@@ -140,14 +144,27 @@ def _at(run: Trajectory, frame: int) -> Region:
     return run.regions[frame - run.first] if frame >= run.first else np.array([np.nan])
 
 
-def _corners(region: Region) -> list[float] | None:
-    """x, y of each corner, pixels; None where there is no region."""
+def _outlines(answer: Trajectory | Path, sequence: BenchmarkSequence, frame: int) -> list[list[float]]:
+    """Polygons as x, y of each corner, pixels; none where there is no region."""
+    if isinstance(answer, Trajectory):
+        return _corners(_at(answer, frame))
+    paths, label = sequence.masks or ((), None)
+    labels = read_labels(answer / paths[frame].name)
+    mask = labels > 0 if label is None else labels == label
+    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    simpler = [cv2.approxPolyDP(contour, _OUTLINE, closed=True) for contour in contours]
+    # contours run through the middle of pixels at the border
+    return [(contour.ravel() + 0.5).tolist() for contour in simpler]
+
+
+def _corners(region: Region) -> list[list[float]]:
+    """One polygon; none where there is no region."""
     if len(region) < 4 or not np.isfinite(region).all():
-        return None
+        return []
     if len(region) == 4:
         x, y, w, h = map(float, region)
         region = np.array([x, y, x + w, y, x + w, y + h, x, y + h])
-    return [round(float(value), 1) for value in region]
+    return [[round(float(value), 1) for value in region]]
 
 
 def _picture(path: Path, regions: Sequence[Sequence[float]]) -> tuple[str, tuple[int, int, int, int]] | None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
-from siamtrack.errors import DataError
-from siamtrack.evaluation.foreign import FoundResults, OtherSequencesError, choose_results, read_tracker, results_on
+from siamtrack.errors import DataError, SettingsError
+from siamtrack.evaluation.foreign import MASKS, FoundResults, OtherSequencesError, choose_results, read_tracker, results_on
 from siamtrack.evaluation.scoring import score
 from siamtrack.evaluation.scoring_parts import Scores
 from siamtrack.evaluation.store import RUN
-from siamtrack.evaluation.trajectory import TrackerResults
+from siamtrack.evaluation.trajectory import MaskResults, TrackerResults
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +32,7 @@ class Group:
 
     protocol: str
     scores: Sequence[Scores]
-    results: Mapping[str, TrackerResults]
+    results: Mapping[str, TrackerResults | MaskResults]
     sequences: Sequence[BenchmarkSequence]
     remarks: Sequence[str] = ()
 
@@ -87,7 +87,10 @@ def read_group(
     Raises:
         DataError: see `foreign.read_results`; or two folders hold results of a tracker of the same name. A tracker whose
             results are all of other sequences is left out, which a remark tells, as long as others remain.
+        SettingsError: a first pixel of masks.
     """
+    if protocol == MASKS and first_pixel is not None:
+        raise SettingsError("--first-pixel is for files of boxes; masks have none. Leave it out.")
     read: dict[str, FoundResults] = {}
     left_out: list[OtherSequencesError] = []
     for one in (one for folder in folders for one in choose_results(folder, benchmark, protocol)):

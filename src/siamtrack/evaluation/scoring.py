@@ -2,7 +2,7 @@
 
 A preset names the tool whose numbers are to come out (`siamtrack.metrics.presets`). Which family of measures applies follows
 from how the tracker was run: one pass (ope, tre, sre, got10k), with restarts (supervised, realtime), one pass on VOT
-(unsupervised), or with a confidence and no restart (long-term).
+(unsupervised), with a confidence and no restart (long-term), or with masks as answers (masks).
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.benchmark_folders import some
 from siamtrack.errors import DataError, SettingsError, nearest
 from siamtrack.evaluation.scoring_long_term import score_long_term
+from siamtrack.evaluation.scoring_masks import score_masks
 from siamtrack.evaluation.scoring_ope import score_ope
 from siamtrack.evaluation.scoring_parts import Scores
 from siamtrack.evaluation.scoring_presence import presence_of
 from siamtrack.evaluation.scoring_vot import score_supervised, score_unsupervised
-from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
-from siamtrack.metrics import long_term, ope_presets, vot_presets
+from siamtrack.evaluation.trajectory import MaskResults, TrackerResults, Trajectory
+from siamtrack.metrics import long_term, mask_presets, ope_presets, vot_presets
 from siamtrack.metrics.presets import find_preset
 
 ONE_PASS = ("ope", "tre", "sre", "got10k")
 RESTARTED = ("supervised", "realtime")
 
 
-def score(results: TrackerResults, sequences: Sequence[BenchmarkSequence], preset: str) -> Scores:
+def score(results: TrackerResults | MaskResults, sequences: Sequence[BenchmarkSequence], preset: str) -> Scores:
     """All numbers of a tracker on a benchmark.
 
     Args:
-        results: one or more runs of each of the sequences.
+        results: one or more runs of each of the sequences, or its masks.
         sequences: to be scored; the rest of the results is left alone.
         preset: name of the tool to follow.
 
@@ -42,6 +43,8 @@ def score(results: TrackerResults, sequences: Sequence[BenchmarkSequence], prese
         SettingsError: no preset of that name for results of this kind.
     """
     check_complete(results, sequences)
+    if isinstance(results, MaskResults):
+        return score_masks(results, sequences, find_preset(preset, mask_presets.PRESETS, "mask"))
     if results.protocol in RESTARTED:
         scores = score_supervised(results, sequences, find_preset(preset, vot_presets.PRESETS, "VOT"))
     elif results.protocol == "unsupervised" and (tool := overlap_tool(results.protocol, preset)):
@@ -66,7 +69,7 @@ def overlap_tool(protocol: str, preset: str) -> vot_presets.VOTPreset | None:
     return None if protocol in ONE_PASS else vot_presets.PRESETS.get(preset)
 
 
-def check_complete(results: TrackerResults, sequences: Sequence[BenchmarkSequence]) -> None:
+def check_complete(results: TrackerResults | MaskResults, sequences: Sequence[BenchmarkSequence]) -> None:
     """Whether every sequence has a run, and a truth to be compared with.
 
     Raises:
@@ -74,12 +77,15 @@ def check_complete(results: TrackerResults, sequences: Sequence[BenchmarkSequenc
     """
     if not sequences:
         raise DataError("There are no sequences to score; expected one or more.")
-    missing = [sequence.name for sequence in sequences if not results.runs.get(sequence.name)]
+    found = results.folders if isinstance(results, MaskResults) else results.runs
+    missing = [sequence.name for sequence in sequences if not found.get(sequence.name)]
     if missing:
         raise DataError(
             f"{results.tracker} has no results of {len(missing)} of {len(sequences)} sequences of {results.benchmark}: "
             f"{some(missing)}. Scores of a part are no scores of the benchmark; name the sequences to score a part."
         )
+    if isinstance(results, MaskResults):
+        return
     hidden = [s.name for s in sequences if len(s) > 1 and all(np.isnan(region).all() for region in s.regions[1:])]
     if len(hidden) == len(sequences):
         raise DataError(

@@ -30,7 +30,7 @@ class Part:
         sequences: how many.
         numbers: by key of `scoring_measures.MEASURES`; NaN where there is no such number.
         curves: "success", "precision" and "normalised precision" (one pass), "EAO" (supervised), "precision", "recall" and "F"
-            by threshold of the confidence (long-term).
+            by threshold of the confidence (long-term), "J" and "F" over the frames of one object (masks).
     """
 
     sequences: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,3 +72,20 @@ class TrackerResults:
     benchmark: str
     protocol: str
     runs: Mapping[str, Sequence[Trajectory]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskResults:
+    """Where the masks of one tracker on one benchmark lie; they are read when they are scored, a frame at a time.
+
+    Attributes:
+        tracker: its name in tables.
+        benchmark: name.
+        folders: by name of the sequence, with a mask a frame, named as the true one; several objects may have the same folder.
+        protocol: "masks".
+    """
+
+    tracker: str
+    benchmark: str
+    folders: Mapping[str, Path]
+    protocol: str = "masks"

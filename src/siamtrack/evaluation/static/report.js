@@ -103,12 +103,11 @@ function moment({ frame, picture, view, truth, regions, overlaps }) {
   image.src = picture;
   image.alt = `frame ${frame}`;
   const layer = svg("svg", { viewBox: view.join(" ") });
-  const draw = (points, className, style, name) => {
-    if (points === null) return;
-    const polygon = (kind) => svg("polygon", { points: points.join(" "), class: kind });
-    layer.append(svg("g", { class: style }, svg("title", {}, name), polygon("halo"), polygon(className)));
+  const draw = (polygons, className, style, name) => {
+    const shape = (kind) => polygons.map((points) => svg("polygon", { points: points.join(" "), class: kind }));
+    if (polygons.length) layer.append(svg("g", { class: style }, svg("title", {}, name), ...shape("halo"), ...shape(className)));
   };
-  regions.forEach((points, i) => draw(points, "region", data.trackers[i].style.split(" ")[0], data.trackers[i].name));
+  regions.forEach((polygons, i) => draw(polygons, "region", data.trackers[i].style.split(" ")[0], data.trackers[i].name));
   draw(truth, "truth", "", "truth");
   const caption = html("figcaption", "", html("b", "", `frame ${frame}`));
   overlaps.forEach((value, i) => {
