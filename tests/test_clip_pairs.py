@@ -148,8 +148,11 @@ def test_targets_without_usable_rows_are_never_drawn() -> None:
     small = target([0, 1], boxes=np.array([[10.0, 10, 5, 5]] * 2))
     clips = [clip(1, small), clip(2, small, target([3, 4])), clip(3)]
     assert {found[:2] for found in frames(pairs_of(clips), 60)} == {(2, 3), (2, 4)}
-    with pytest.raises(DataError, match=r"no target that can be learnt from in 2 clips.*min_side_px 2.*sampling\.min_side_px"):
+    with pytest.raises(DataError, match=r"learnt from in 2 clips.*min_side_px 2.*: .*--set sampling\.min_side_px=VALUE.*\.$"):
         pairs_of([clip(1, small), clip(3)])[0]
+    absent = target([0, 1], boxes=np.full((2, 4), np.nan))
+    with pytest.raises(DataError, match=r"because of: absent or without area 2\. Give other data\.$"):
+        pairs_of([clip(1, absent)])[0]
 
 
 def test_what_cannot_be_read_is_replaced_and_told() -> None:

@@ -12,7 +12,7 @@ from training_runs import draw_clips
 from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.experiments import data_size, scales
-from siamtrack.experiments.squares_training import Effort
+from siamtrack.experiments.squares_training import Effort, refuse_overrides
 from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
 from siamtrack.experiments.videos import beginning, origins, square_videos, videos_in
 from siamtrack.training.sources import open_data
@@ -42,16 +42,22 @@ def test_settings_of_a_training_that_is_not_done_are_refused(tmp_path: Path) -> 
         (("data-size", "--data", "squares", "--videos", "clips"), "validation_pairs=10", "none is held out"),
         (("data-size", "--data", "squares", "--videos", "clips"), "select=best", "the last weights are taken"),
         (("data-size", "--data", "squares", "--videos", "clips"), "sampling.validation_share=0.1", "none is held out"),
+        (("data-size", "--data", "squares", "--videos", "clips"), "sampling={validation_share=0.2}", "none is held out"),
+        (("data-size", "--data", "squares", "--videos", "clips"), '"tracking_clips" = 3', "none is held out"),
     ],
 )
 def test_settings_that_the_experiment_makes_itself_are_refused(
     tmp_path: Path, experiment: tuple[str, ...], setting: str, why: str
 ) -> None:
     draw_clips(tmp_path / "clips", clips=1)
-    name = setting.partition("=")[0].strip()
+    name = "sampling.validation_share" if "sampling" in setting else setting.partition("=")[0].strip().strip('"')
     line = ("experiment", *experiment, "--out", "out", "--quick", "--set", setting)
     refused(line, INPUT, f"--set {name} would change nothing in this experiment", why, "Leave it out", folder=tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_table_without_such_a_setting_is_taken() -> None:
+    refuse_overrides(Effort(overrides=["sampling={max_frame_gap=5}", "epochs=2"]), {"sampling.validation_share": "x"})
 
 
 def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,9 @@ from siamtrack.box import Box
 from siamtrack.datasets.sequences import find_sequences
 from siamtrack.errors import DataError, ModelError, OutputError, SettingsError, WeightsError
 from siamtrack.export import onnx as export_onnx
+from siamtrack.export.checkpoint import export_checkpoint
 from siamtrack.export.onnx import check_runtimes
 from siamtrack.export.quantise import Cost, quantise
-from siamtrack.export.siamfc import export_siamfc
 from siamtrack.layers.folding import fold_batch_norm
 from siamtrack.library import open_model, settings_of
 from siamtrack.model_folder import (
@@ -41,7 +41,7 @@ WIDTH = 0.125
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run folder: a random network whose batch norms do something."""
+    """A file of weights: a random network whose batch norms do something."""
     torch.manual_seed(0)
     network = SiamFC(SiamFCNetworkSettings(width=WIDTH))
     for module in network.modules():
@@ -51,14 +51,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
     folder = tmp_path_factory.mktemp("run")
     save_file(network.state_dict(), folder / WEIGHTS)
-    return folder
+    return folder / WEIGHTS
 
 
 @pytest.fixture(scope="session")
 def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its model folder; read only, tests that change it make a copy."""
     folder = tmp_path_factory.mktemp("models") / "deep" / "small"
-    export_siamfc(
+    export_checkpoint(
         run, folder, licence="CC0-1.0", card='One "card"\nof two lines.', overrides=["scales=1", "window_influence=0.2"]
     )
     return folder
@@ -126,7 +126,7 @@ def test_weights_are_stored_once(exported: Path) -> None:
 def test_every_runtime_answers_as_the_network(exported: Path, run: Path) -> None:
     """The exported graphs against the network before batch norm was folded and kernels were stored in 16 bits."""
     network = SiamFC(SiamFCNetworkSettings(width=WIDTH))
-    network.load_state_dict(load_file(run / WEIGHTS))
+    network.load_state_dict(load_file(run))
     network.eval()
     rng = np.random.default_rng(0)
     z, x = rng.integers(0, 256, (2, 127, 127, 3), np.uint8), rng.integers(0, 256, (2, 1, 255, 255, 3), np.uint8)
@@ -160,7 +160,7 @@ def test_the_check_notices_other_weights(copied: Path) -> None:
 @pytest.mark.usefixtures("no_graphs")
 def test_a_model_folder_is_replaced_whole(run: Path, copied: Path) -> None:
     (copied / INT8_SEARCH_GRAPH).write_bytes(b"of the older weights")
-    export_siamfc(run, copied, licence="MIT", card="new")
+    export_checkpoint(run, copied, licence="MIT", card="new")
     assert {path.name for path in copied.iterdir()} == {DESCRIPTION, *REQUIRED}
     assert read_model_folder(copied).description.licence == "MIT"
     assert [path.name for path in copied.parent.iterdir()] == [copied.name]
@@ -175,17 +175,17 @@ def test_an_export_that_fails_leaves_the_old_folder(run: Path, copied: Path, mon
 
     monkeypatch.setattr(export_onnx, "check_runtimes", fails)
     with pytest.raises(ModelError, match="differs"):
-        export_siamfc(run, copied, licence="MIT", card="new")
+        export_checkpoint(run, copied, licence="MIT", card="new")
     assert contents(copied) == before
     with pytest.raises(ModelError, match="differs"):
-        export_siamfc(run, copied.with_name("new"), licence="MIT", card="new")
+        export_checkpoint(run, copied.with_name("new"), licence="MIT", card="new")
     assert [path.name for path in copied.parent.iterdir()] == [copied.name]  # neither half a folder nor a temporary one
 
 
 @pytest.mark.usefixtures("no_graphs")
 def test_an_empty_folder_may_be_filled(run: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    export_siamfc(run, tmp_path / "empty", licence="MIT", card="")
+    export_checkpoint(run, tmp_path / "empty", licence="MIT", card="")
     assert read_model_folder(tmp_path / "empty").description.name == "empty"
 
 
@@ -198,9 +198,9 @@ def test_a_folder_that_holds_something_else_is_refused(run: Path, tmp_path: Path
     before = contents(tmp_path)
     for target in (holiday, a_file):
         with pytest.raises(OutputError, match="is no model folder; give another name"):
-            export_siamfc(run, target, licence="MIT", card="")
+            export_checkpoint(run, target, licence="MIT", card="")
     with pytest.raises(OutputError, match="cannot be written"):
-        export_siamfc(run, a_file / "inside", licence="MIT", card="")
+        export_checkpoint(run, a_file / "inside", licence="MIT", card="")
     assert contents(tmp_path) == before
 
 
@@ -209,13 +209,13 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     run.mkdir()
     (run / "recipe.toml").write_bytes(b"")
     with pytest.raises(WeightsError, match="it is not finished"):
-        export_siamfc(run, tmp_path / "model", licence="MIT", card="")
+        export_checkpoint(run, tmp_path / "model", licence="MIT", card="")
     assert not (tmp_path / "model").exists()
 
 
 def test_wrong_settings_are_refused_before_anything_is_written(run: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="Did you mean 'scales'"):
-        export_siamfc(run, tmp_path / "model", licence="MIT", card="", overrides=["scale=3"])
+        export_checkpoint(run, tmp_path / "model", licence="MIT", card="", overrides=["scale=3"])
     assert list(tmp_path.iterdir()) == []
 
 

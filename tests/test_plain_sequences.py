@@ -9,6 +9,7 @@ import pytest
 from benchmark_files import add_lines, add_pictures
 from command_line import INPUT, refused, run
 
+from siamtrack import bench
 from siamtrack.box import Boxes
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.sequences import find_sequences, frames_of
@@ -144,7 +145,7 @@ def test_evaluate_runs_on_what_synth_has_written(tmp_path: Path) -> None:
         assert "1 of 1 sequences are finished" in ended.out
 
 
-# `siamtrack track`
+# `siamtrack track`, `frame` and `bench`
 
 
 def test_track_finds_the_frames_of_a_sequence(tmp_path: Path) -> None:
@@ -158,6 +159,32 @@ def test_track_finds_the_frames_of_a_sequence(tmp_path: Path) -> None:
     assert [row.box for row in first] == [row.box for row in second]
     refused(("track", "square"), INPUT, "No box", f"'siamtrack frame {Path('square/img')} --out", folder=tmp_path)
     refused(("track", "square", *box[:2], "--out", "square/img/a.png"), INPUT, "ending", folder=tmp_path)
+
+
+def test_frame_finds_the_frames_of_a_sequence(tmp_path: Path) -> None:
+    list(write_benchmark(tmp_path / "otb", OTB(), world_sequences(WORLD, 1, 3), content={}))
+    list(write_benchmark(tmp_path / "vot", VOT(), world_sequences(WORLD, 1, 3), content={}))
+    list(write_square_video(SQUARE, tmp_path / "file" / "a.mp4"))
+    (name,) = (path.name for path in (tmp_path / "otb").iterdir() if path.is_dir())
+    pictures = {}
+    for source in (f"otb/{name}", f"otb/{name}/img", f"vot/{name}", "file"):
+        ended = run("frame", source, "--at", 2, "--out", "out.png", folder=tmp_path)
+        assert f"Frame 2 of {source}, " in ended.out, ended.err
+        pictures[source] = (tmp_path / "out.png").read_bytes()
+    assert len(set(pictures.values())) == 2  # the scene, and the square of the video
+    assert pictures["file"] != pictures[f"otb/{name}"]
+    line = ("frame", f"otb/{name}", "--out", f"otb/{name}/img/out.png")
+    refused(line, 5, "belongs to the source", folder=tmp_path)
+
+
+def test_bench_times_on_the_frames_of_a_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "CANDIDATES", [("openvino", "auto"), ("openvino", "float32")])
+    list(write_square_video(SQUARE, tmp_path / "square"))
+    box = ("--box", "26,18,12,12", "--set", "scales=1")
+    ended = run("bench", "square", *box, "--frames", 3, folder=tmp_path)
+    assert "1 target;" in ended.out, ended.err
+    (tmp_path / "empty").mkdir()
+    refused(("bench", "empty", *box), INPUT, "'empty'", "no pictures", folder=tmp_path)
 
 
 def test_pictures_of_its_own_go_before_those_of_a_folder_inside(tmp_path: Path) -> None:

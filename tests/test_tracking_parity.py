@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from siamtrack.datasets.sequences import find_sequences
-from siamtrack.export.siamfc import export_siamfc
+from siamtrack.export.checkpoint import export_checkpoint
 from siamtrack.library import open_model
 from siamtrack.metrics.ope import precision, success_auc
 from siamtrack.tracking import track
@@ -16,7 +16,7 @@ SHORT = 60  # frames; 7 of the 26 sequences are this short
 
 @pytest.mark.shared_data
 def test_published_weights_reach_their_accuracy(shared_data: Path, tmp_path: Path) -> None:
-    export_siamfc(shared_data / "weights" / "siamfc_3s_color.pth", tmp_path / "published", licence="MIT", card="")
+    export_checkpoint(shared_data / "weights" / "siamfc_3s_color.pth", tmp_path / "published", licence="MIT", card="")
     tracker = open_model(tmp_path / "published")
     scores = []
     for sequence in find_sequences(shared_data / "sequences"):

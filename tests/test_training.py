@@ -17,7 +17,7 @@ from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, parame
 
 from siamtrack.box import Box
 from siamtrack.errors import SettingsError, TrainingError
-from siamtrack.export import siamfc as export
+from siamtrack.export import checkpoint as export
 from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.synthetic.material import Material
@@ -303,15 +303,15 @@ def test_export_uses_the_sizes_of_the_run(tmp_path: Path, data: TrainingData, mo
     train(replace(ONE_EPOCH, context=0.75, search_size=111), data, tmp_path, workers=0)
     found: list[Any] = []
     monkeypatch.setattr(export, "export_model", lambda network, folder, description: found.extend((network, description)))
-    export.export_siamfc(tmp_path, tmp_path / "m", licence="", card="", overrides=["scales=1", "search_size=143"])
+    export.export_checkpoint(tmp_path, tmp_path / "m", licence="", card="", overrides=["scales=1", "search_size=143"])
     network, description = found
     assert (network.settings.template_size, network.settings.search_size) == (95, 127)
     assert (description.network["template_size"], description.network["search_size"]) == (95, 127)
     settings = description.settings
     assert (settings["template_size"], settings["search_size"], settings["context"]) == (95, 143, 0.75)
     with pytest.raises(SettingsError, match="built for 95"):
-        export.export_siamfc(tmp_path, tmp_path / "m", licence="", card="", overrides=["template_size=127"])
+        export.export_checkpoint(tmp_path, tmp_path / "m", licence="", card="", overrides=["template_size=127"])
     (tmp_path / "recipe.toml").write_text("epoch = 1\n")
     with pytest.raises(SettingsError, match=r"recipe\.toml"):
-        export.export_siamfc(tmp_path, tmp_path / "m", licence="", card="")
+        export.export_checkpoint(tmp_path, tmp_path / "m", licence="", card="")
     assert read_checkpoint(tmp_path / "weights.safetensors").settings.width == pytest.approx(0.05, abs=0.01)

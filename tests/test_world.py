@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,17 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from training_runs import draw_pictures
 
 from siamtrack.crop import cut
 from siamtrack.datasets.crops import CropSettings
-from siamtrack.errors import DataError, SettingsError
+from siamtrack.errors import DataError, SettingsError, TrainingError
 from siamtrack.synthetic import supply
 from siamtrack.synthetic.drawing import Bend, Layer, Levels, drawn, premultiplied
-from siamtrack.synthetic.material import Cutout, Material, Still
+from siamtrack.synthetic.material import Cutout, Material, Still, find_material
 from siamtrack.synthetic.supply import BuiltIn, Pictured
 from siamtrack.synthetic.world import LEAST_VISIBLE, Scene, World
 from siamtrack.synthetic.world_settings import WorldSettings
 from siamtrack.training.augment import OFF
+from siamtrack.training.checkpoint import save_checkpoint
+from siamtrack.training.origin import begin_or_go_on, origin_of
 from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import open_data, parsed_places
 from siamtrack.training.world_pairs import WorldPairs
@@ -329,6 +333,35 @@ def test_a_world_of_own_pictures_holds_some_out(tmp_path: Path) -> None:
     parts = [data.world.material.part(which) for which in ("training", "validation")]  # type: ignore[union-attr]
     assert all(part.stills and part.cutouts for part in parts)
     assert {c.path for c in parts[0].cutouts}.isdisjoint(c.path for c in parts[1].cutouts)
+
+
+def test_a_run_goes_on_with_its_world_held_out_pictures_too(tmp_path: Path) -> None:
+    """A checkpoint from before these counted has the digest of the others alone, and is gone on with."""
+    own, recipe = tmp_path / "own", read_recipe("siamfc-modern")
+    draw_pictures(own)
+    for number in range(60):
+        cv2.imwrite(str(own / f"thing{number}.png"), np.dstack([np.full((40, 40, 3), 4 * number), np.eye(40) * 255]))
+
+    def origin() -> dict[str, Any]:
+        return origin_of(recipe, open_data(parsed_places([f"world={own}"]), recipe.crops), None, None)
+
+    at_first = origin()
+    state = {"step": 1, "network": {}, "optimizer": {}}
+    before = at_first | {"data": [text.split(", held out ")[0] for text in at_first["data"]]}
+    runs = {"now": at_first, "before": before}
+    for name, began in runs.items():
+        save_checkpoint(tmp_path / name, began | state)
+        assert begin_or_go_on(tmp_path / name, origin(), write=False) == began | state
+    material = find_material([own])
+    assert material.part("validation").stills
+    material.part("validation").stills[0].path.unlink()
+    assert begin_or_go_on(tmp_path / "before", origin(), write=False) == before | state
+    with pytest.raises(TrainingError, match="other data"):
+        begin_or_go_on(tmp_path / "now", origin(), write=False)
+    material.part("training").stills[0].path.unlink()
+    for name in runs:
+        with pytest.raises(TrainingError, match="other data"):
+            begin_or_go_on(tmp_path / name, origin(), write=False)
 
 
 @pytest.mark.parametrize(("text", "words"), [("squares=x", "take no folder"), ("worlds", "world or squares alone")])

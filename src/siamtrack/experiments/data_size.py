@@ -28,6 +28,9 @@ SHARES = tuple(DATA_SIZE)  # per cent
 QUICK = ("epochs=3", "pairs_per_epoch=1000", "precision=bfloat16", "log_steps=25")
 """What `--quick` changes in the recipe."""
 
+Places = Sequence[tuple[str, Path | None]]
+"""Names of data sets, each with its folder or none; see `siamtrack.training.sources.open_data`."""
+
 _NONE_HELD_OUT = "a share of the videos is learnt from wholly, so that none is held out, and the last weights are taken"
 _DECIDED = dict.fromkeys(("validation_pairs", "select", "sampling.validation_share", "tracking_clips"), _NONE_HELD_OUT)
 _COLUMNS = {
@@ -77,9 +80,7 @@ class ShareOfClips:
         return f"{self._crops.digest()}, {len(self._names)} clips of {len(self._crops.names)}"
 
 
-def run_data_size(
-    out: Path, effort: Effort, *, data: Sequence[tuple[str, Path | None]], videos: Path, watch: Watch = unwatched
-) -> Table:
+def run_data_size(out: Path, effort: Effort, *, data: Places, videos: Path, watch: Watch = unwatched) -> Table:
     """Trains with growing shares of the videos, as many steps each, follows other videos, and writes the folder.
 
     Args:
@@ -126,7 +127,7 @@ def _recipe(effort: Effort) -> Recipe:
     return replace(recipe, validation_pairs=0, select="last", sampling=replace(recipe.sampling, validation_share=0.0))
 
 
-def _opened(data: Sequence[tuple[str, Path | None]], recipe: Recipe) -> TrainingData:
+def _opened(data: Places, recipe: Recipe) -> TrainingData:
     if made := {name for name, _ in data} & {PICTURES, WORLD}:
         raise SettingsError(
             f"No share of the videos can be taken of '{min(made)}', which has none; give annotated videos: folder=my-videos."
@@ -134,7 +135,7 @@ def _opened(data: Sequence[tuple[str, Path | None]], recipe: Recipe) -> Training
     return open_data(data, recipe.crops)
 
 
-def data_in_words(data: Sequence[tuple[str, Path | None]]) -> str:
+def data_in_words(data: Places) -> str:
     """Names and folders of data sets, for reports."""
     return ", ".join(f"{name} ({path})" if path else name for name, path in data)
 
@@ -158,7 +159,7 @@ def _draw(out: Path, table: Table) -> None:
     )
 
 
-def _report(out: Path, table: Table, recipe: Recipe, data: Sequence[tuple[str, Path | None]], tested: Sequence[Video]) -> str:
+def _report(out: Path, table: Table, recipe: Recipe, data: Places, tested: Sequence[Video]) -> str:
     shares: dict[int, list[str]] = {}
     for share, count, *_ in table.rows:
         shares.setdefault(int(str(count)), []).append(f"{share} %")

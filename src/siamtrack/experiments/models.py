@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from siamtrack.errors import WeightsError
 from siamtrack.library import model_names, open_model, settings_of
 from siamtrack.model_folder import WEIGHTS, hash_of
-from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.runtimes.torch import TorchNetwork
 from siamtrack.trackers.siamfc import SiamFCSettings, SiamFCTracker
 from siamtrack.tracking import Tracker
 from siamtrack.training.checkpoint import RUN_WEIGHTS
-from siamtrack.training.origin import RUN_RECIPE, trained_with
+from siamtrack.training.origin import RUN_RECIPE, trained_in
 
 RUN = "run"  # the folder of the training run within that of an experiment
 ONE_SCALE = ("scales=1",)  # the preset siamfc-1s: the thesis's, for targets whose size does not change
@@ -77,13 +76,8 @@ def open_run(folder: Path, *, device: str = "cpu") -> Opened:
             f"'{folder}' is no training run: it has no {RUN_RECIPE}. Give the folder of a finished run, or of 'siamtrack "
             "experiment thesis-1'."
         )
-    weights = run / RUN_WEIGHTS
-    if not weights.is_file():
-        raise WeightsError(
-            f"The run '{run}' has no {RUN_WEIGHTS}: it is not finished. Give its command again to go on with it."
-        )
-    sizes, context = trained_with(run)
-    network = read_checkpoint(weights)
-    network.settings = replace(network.settings, template_size=sizes.template_size, search_size=sizes.search_size)
-    tracker = tracker_of(network, context=context, device=device)
-    return Opened(tracker, asdict(tracker.settings), hash_of(weights))
+    network, recipe = trained_in(run)
+    if not isinstance(network, SiamFC):
+        raise WeightsError(f"The run '{run}' trained the model {recipe.model}; this experiment compares networks of siamfc.")
+    tracker = tracker_of(network, context=recipe.context, device=device)
+    return Opened(tracker, asdict(tracker.settings), hash_of(run / RUN_WEIGHTS))

@@ -31,7 +31,7 @@ _COLUMNS = {
     "scales": 0,
     **SCORES,
     "ms a frame": 2,
-    "frames a second": 0,
+    "frames a second": 1,
 }
 _EACH = {"preset": 0, "video": 0, "frames": 0, **SCORES}
 

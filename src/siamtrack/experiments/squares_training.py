@@ -9,7 +9,9 @@ In minutes: the same, but for QUICK.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -82,9 +84,17 @@ def refuse_overrides(effort: Effort, decided: Mapping[str, str]) -> None:
         SettingsError: one of them is given.
     """
     for text in effort.overrides:
-        name = text.partition("=")[0].strip()
-        if name in decided:
-            raise SettingsError(f"--set {name} would change nothing in this experiment: {decided[name]}. Leave it out.")
+        for name in _named(text):
+            if name in decided:
+                raise SettingsError(f"--set {name} would change nothing in this experiment: {decided[name]}. Leave it out.")
+
+
+def _named(text: str) -> list[str]:
+    """The settings that "key=value" names: those in a table, too. None in what is no such text, which is refused elsewhere."""
+    for given in (text, f"{text.partition('=')[0]} = 0"):  # the second where the value is a text without its quotes
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            return list(_flat(tomllib.loads(given)))
+    return []
 
 
 def squares_of(effort: Effort) -> SquaresSettings:
@@ -106,7 +116,8 @@ def train_in(folder: Path, recipe: Recipe, data: TrainingData, effort: Effort) -
     Raises:
         TrainingError: see `siamtrack.training.loop.train`.
     """
-    return train(recipe, data, folder, initial=xavier(recipe), workers=effort.workers, device=effort.device)
+    network: SiamFC = train(recipe, data, folder, initial=xavier(recipe), workers=effort.workers, device=effort.device)
+    return network
 
 
 def xavier(recipe: Recipe) -> SiamFC:

@@ -1,61 +1,82 @@
-"""A SiamFC checkpoint, of whatever format, as a model folder."""
+"""A checkpoint, of whatever network and format, as a model folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.errors import SettingsError, nearest
 from siamtrack.export.onnx import export_model
+from siamtrack.library import procedure_presets, procedure_settings
 from siamtrack.model_folder import Description
 from siamtrack.models.checkpoints import read_checkpoint
-from siamtrack.models.siamfc import SiamFCNetworkSettings
-from siamtrack.settings import with_overrides
-from siamtrack.trackers.siamfc import SiamFCSettings
-from siamtrack.training.checkpoint import RUN_WEIGHTS
-from siamtrack.training.origin import RUN_RECIPE, trained_with
+from siamtrack.models.kinds import kind_of, model_kind, published_networks
+from siamtrack.training.origin import trained_in
 
 
-def export_siamfc(checkpoint: Path, folder: Path, *, licence: str, card: str, overrides: Sequence[str] = ()) -> None:
-    """Exports a run folder or a checkpoint file; errors as for `read_checkpoint` and `export_model`.
+def export_checkpoint(
+    checkpoint: Path, folder: Path, *, licence: str, card: str, preset: str | None = None, overrides: Sequence[str] = ()
+) -> None:
+    """Exports a run folder or a checkpoint file; errors as for `read_checkpoint`, `trained_in` and `export_model`.
 
-    A run folder knows the sizes and the context that it was trained with; for a file they are the paper's.
+    A run folder knows the sizes and the context that it was trained with; for a file they are the published ones.
 
     Args:
         checkpoint: a run folder, or a file in a format that `read_checkpoint` knows.
         folder: the model folder to write; its name is the model's.
         licence: of the weights.
         card: model card, Markdown.
+        preset: name of a published configuration, with its sizes and its settings of the tracking procedure.
         overrides: settings of the tracking procedure, "key=value".
+
+    Raises:
+        SettingsError: an unknown preset, or one of another network; an unknown setting, or one that the network rules out.
     """
-    sizes, context = SiamFCNetworkSettings(), SiamFCSettings().context
+    context: dict[str, float] = {}
     if checkpoint.is_dir():
-        if not (checkpoint / RUN_WEIGHTS).is_file():
-            raise WeightsError(
-                f"The run '{checkpoint}' has no {RUN_WEIGHTS}: it is not finished. Let 'siamtrack train' go on with it."
-                if (checkpoint / RUN_RECIPE).is_file()
-                else f"'{checkpoint}' is no folder of a run: it has neither {RUN_RECIPE} nor {RUN_WEIGHTS}."
-            )
-        if (checkpoint / RUN_RECIPE).is_file():
-            sizes, context = trained_with(checkpoint)
-        checkpoint = checkpoint / RUN_WEIGHTS
-    network = read_checkpoint(checkpoint)
-    network.settings = replace(network.settings, template_size=sizes.template_size, search_size=sizes.search_size)
-    trained = SiamFCSettings(template_size=sizes.template_size, search_size=sizes.search_size, context=context)
-    settings = with_overrides(trained, overrides)
-    if settings.template_size != sizes.template_size:
+        network, recipe = trained_in(checkpoint)
+        context = {"context": recipe.context}
+    else:
+        network = read_checkpoint(checkpoint)
+    model = kind_of(network)
+    tuned = _tuned(network, model, preset) if preset else {}
+    procedure, implied = model_kind(model).procedure(network.settings)
+    settings = procedure_settings(procedure, dict(implied) | context | dict(tuned), overrides)
+    if settings.template_size != network.settings.template_size:
         raise SettingsError(
-            f"The setting template_size is {settings.template_size}; the network is built for {sizes.template_size}. "
-            "Only search_size can be changed."
+            f"The setting template_size is {settings.template_size}; the network is built for "
+            f"{network.settings.template_size}. Only search_size can be changed."
         )
     description = Description(
         name=folder.name,
-        model="siamfc",
-        tracker="siamfc",
+        model=model,
+        tracker=procedure,
         licence=licence,
         card=card,
         network=asdict(network.settings),
         settings=asdict(settings),
     )
     export_model(network, folder, description)
+
+
+def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
+    """Settings of the procedure in a published configuration; the network takes its sizes from there."""
+    procedure, _ = model_kind(model).procedure(network.settings)
+    known = procedure_presets(procedure)
+    if preset not in known:
+        raise SettingsError(f"Unknown preset '{preset}' of the procedure {procedure}. {nearest(preset, known)}")
+    networks = published_networks(model)
+    if preset in networks:
+        published = replace(type(network.settings)(), **networks[preset])
+        if _without_sizes(published) != _without_sizes(network.settings):
+            raise SettingsError(
+                f"The preset '{preset}' is of a network with {networks[preset]}; the checkpoint has {network.settings}."
+            )
+        network.settings = published
+    return known[preset]
+
+
+def _without_sizes(settings: Any) -> dict[str, Any]:
+    return {name: value for name, value in asdict(settings).items() if name not in ("template_size", "search_size")}

@@ -11,6 +11,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -29,6 +30,15 @@ def read_parameters(path: Path) -> dict[str, Any]:
         MissingExtraError: a MATLAB file, and SciPy is not installed.
     """
     return _without_data_parallel(path, _values(path))
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says beside its tensors; nothing for other files, and where it says nothing."""
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}
 
 
 def _values(path: Path) -> dict[str, Any]:

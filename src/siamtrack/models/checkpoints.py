@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from siamtrack.errors import WeightsError
-from siamtrack.models import rpn_formats, siamfc_formats
-from siamtrack.models.checkpoint_files import listed, read_parameters
-from siamtrack.models.published import Fit, fit_of, load
+import torch
+from torch import nn
 
+from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.models import rpn_formats, siamfc_formats
+from siamtrack.models.checkpoint_files import listed, metadata, read_parameters
+from siamtrack.models.kinds import kind_of, model_kind
+from siamtrack.models.published import Fit, Format, fit_of, load
+from siamtrack.settings import from_mapping
+
+_OWN = "siamtrack"  # key in the metadata of our own files
 FORMATS = (*siamfc_formats.FORMATS, *rpn_formats.FORMATS)
 _STRANGERS = {"mask_head.": "SiamMask"}  # networks that are not known here, by a beginning that many names have
+
+
+def described(network: nn.Module) -> dict[str, str]:
+    """Which network it is, as safetensors keeps it beside the tensors."""
+    return {_OWN: json.dumps({"model": kind_of(network), "network": asdict(network.settings)})}  # type: ignore[call-overload]
 
 
 def read_checkpoint(path: Path) -> Any:
@@ -27,7 +40,25 @@ def read_checkpoint(path: Path) -> Any:
         MissingExtraError: a MATLAB file, and SciPy is not installed.
     """
     found = read_parameters(path)
-    return load(_recognised(path, found), found, path)
+    return load(_own(path) or _recognised(path, found), found, path)
+
+
+def _own(path: Path) -> Fit | None:
+    """The network that the file says it holds; None where it says nothing."""
+    text = metadata(path).get(_OWN)
+    if text is None:
+        return None
+    try:
+        values = json.loads(text)
+        kind = model_kind(values["model"])
+        settings = from_mapping(kind.settings, values["network"], where=str(path))
+        with torch.device("meta"):
+            network = kind.build(settings)
+    except (ValueError, LookupError, TypeError, SettingsError) as error:
+        raise WeightsError(f"'{path}' describes a network that this version of siamtrack cannot build: {error}") from None
+    names = {name: name for name in network.state_dict()}
+    form = Format(title="siamtrack", model=values["model"], build=lambda _: network, names=lambda _: names)
+    return Fit(format=form, network=network, names=names)
 
 
 def _recognised(path: Path, found: Mapping[str, Any]) -> Fit:

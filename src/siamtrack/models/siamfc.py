@@ -13,7 +13,7 @@ Differences between paper, official code (bertinetto/siamese-fc) and this code:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from torch import Tensor, nn
 from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX, AlexNet
 from siamtrack.layers.folding import fold_batch_norm
+from siamtrack.layers.losses import LOSSES
 from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
+from siamtrack.models.model import Loss, Model, Targets, Verdict
 from siamtrack.settings import from_mapping
 
 
@@ -132,3 +134,25 @@ def read_folded(path: Path, settings: Mapping[str, Any]) -> SiamFC:
     except RuntimeError as error:
         raise WeightsError(f"'{path}' does not fit the network: {error}") from None
     return network
+
+
+def siamfc_losses(_: Any) -> Mapping[str, Loss]:
+    """The losses of any network that gives responses, by name; see `siamtrack.models.model.Model.losses`."""
+
+    def judged_by(loss: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+        def judge(answer: tuple[Tensor, ...], targets: Targets) -> Verdict:
+            responses = answer[0]
+            wanted = labels(targets.offsets, responses.shape[-1])
+            return Verdict(loss(responses, wanted), peak_is_positive(responses, wanted), responses.detach().float())
+
+        return judge
+
+    return {name: judged_by(loss) for name, loss in LOSSES.items()}
+
+
+def siamfc_procedure(settings: Any) -> tuple[str, Mapping[str, Any]]:
+    """Tracking with such a network; see `siamtrack.models.model.Model.procedure`."""
+    return "siamfc", {"template_size": settings.template_size, "search_size": settings.search_size}
+
+
+MODEL = Model(settings=SiamFCNetworkSettings, build=SiamFC, procedure=siamfc_procedure, losses=siamfc_losses, features=True)

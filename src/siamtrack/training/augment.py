@@ -196,14 +196,8 @@ def plan_pair(
     turned = rng.random() < 0.5  # which of the two patches is turned and tilted
     to_template = _map(template, template_size, settings.template_translation, settings.template_scale, settings, rng, turned)
     to_search = _map(search, search_size, settings.translation, settings.scale, settings, rng, not turned)
-    middle = search.side / 2
-    box = mapped_box(to_search, Box.from_center(middle, middle, *search.size))
-    pastes: list[Paste[P]] = []
-    if rng.random() < settings.look_alikes:
-        others = [found for _ in range(rng.integers(1, 4)) if (found := other(rng))]
-        pastes += look_alikes(box, search_size, others, rng)
-    if rng.random() < settings.occluder and (found := other(rng)) and (piece := occluder(box, search_size, found, rng)):
-        pastes.append(piece)
+    box = mapped_box(to_search, Box.from_center(search.middle, search.middle, *search.size))
+    pastes = _pastes(box, search_size, settings, rng, other)
     grey = rng.random() < settings.grey
     return PairPlan(
         template=template.picture,
@@ -211,10 +205,27 @@ def plan_pair(
         template_patch=PatchPlan(to_template, template_size, _recording(settings, rng, template_size, grey, draws_noise)),
         search_patch=PatchPlan(to_search, search_size, _recording(settings, rng, search_size, grey, draws_noise)),
         pastes=pastes,
-        offset=_offset(to_search, middle, search_size),
+        offset=_offset(to_search, search.middle, search_size),
         box=box,
         flip=bool(rng.random() < settings.flip),
     )
+
+
+def _pastes(
+    box: NDArray[np.float32],
+    patch_size: int,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+    other: Callable[[np.random.Generator], Subject[P] | None],
+) -> list[Paste[P]]:
+    """What comes into the search patch beside the target, and then over it; `box` is the target's there."""
+    pastes: list[Paste[P]] = []
+    if rng.random() < settings.look_alikes:
+        others = [found for _ in range(rng.integers(1, 4)) if (found := other(rng))]
+        pastes += look_alikes(box, patch_size, others, rng)
+    if rng.random() < settings.occluder and (found := other(rng)) and (piece := occluder(box, patch_size, found, rng)):
+        pastes.append(piece)
+    return pastes
 
 
 def _map(
@@ -227,12 +238,11 @@ def _map(
     turned: bool,
 ) -> Matrix:
     """From the crop to a patch: about the target's centre, which lands at the patch's centre plus a random shift."""
-    middle = subject.side / 2
     factors = rng.uniform(1 - settings.stretch, 1 + settings.stretch, 2) * rng.uniform(1 - scale, 1 + scale)
     place = size / 2 + rng.uniform(-shift, shift, 2)
     angle, tilt = rng.normal(0, np.deg2rad(settings.rotation)), rng.normal(0, settings.perspective, 2).clip(-0.7, 0.7) / size
     to_center, about, back = np.eye(3), np.diag([*factors, 1.0]), np.eye(3)
-    to_center[:2, 2] = -middle
+    to_center[:2, 2] = -subject.middle
     back[:2, 2] = place
     if turned and (settings.rotation or settings.perspective):
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-
-from siamtrack.models.siamfc import SiamFC
+from torch import nn
 
 
 class MovingAverage:
@@ -17,12 +16,12 @@ class MovingAverage:
         decay: of the average each step; early on less, (1 + t) / (10 + t), so that the random start is soon forgotten.
     """
 
-    def __init__(self, network: SiamFC, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self._decay = decay
 
     @torch.no_grad()
-    def update(self, network: SiamFC, step: int) -> None:
+    def update(self, network: nn.Module, step: int) -> None:
         """Takes in the network's weights after step number `step`, counted from 0."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
         pairs = list(zip(self.network.state_dict().values(), network.state_dict().values(), strict=True))

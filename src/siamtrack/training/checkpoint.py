@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from siamtrack.errors import TrainingError
+from siamtrack.models.checkpoints import described
 
 CHECKPOINTS = "checkpoints"
 BEST = "best.pt"
@@ -85,13 +86,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def save_weights(path: Path, network: torch.nn.Module) -> None:
     """The network's parameters and buffers as safetensors, float32; what was at `path` before is replaced in one step.
 
+    The file says which network it is, for `siamtrack.models.checkpoints.read_checkpoint`.
+
     Raises:
         TrainingError: it cannot be written.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     temporary = path.with_name(f".{path.name}")
     try:
-        save_file(tensors, temporary)
+        save_file(tensors, temporary, described(network))
         temporary.replace(path)
     except Exception as error:  # safetensors has an error of its own for a full disk
         temporary.unlink(missing_ok=True)

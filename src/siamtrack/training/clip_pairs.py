@@ -240,10 +240,12 @@ class ClipPairs:
             for target in self._crops.targets(clip):
                 for name, passed in _filters(target, self._crops.frame_size(clip), self._sampling).items():
                     reasons[name] += int((~passed).sum())
-        told = ", ".join(f"{name} {count}" for name, count in reasons.most_common() if count)
+        found = [(name, count) for name, count in reasons.most_common() if count]
+        told = ", ".join(f"{name} {count}" for name, count in found) or "there are none"
+        limits = " ".join(f"--set sampling.{name}=VALUE" for name, _ in found if hasattr(self._sampling, name))
         return (
             f"The data set '{self.name}' has no target that can be learnt from in {len(looked_at)} clips. Boxes left out "
-            f"because of: {told or 'there are none'}. Change the limits, for example --set sampling.min_side_px=8."
+            f"because of: {told}. {f'Change these limits: {limits}' if limits else 'Give other data'}."
         )
 
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from siamtrack.models.siamfc import SiamFC
+from torch import nn
+
 from siamtrack.training.averaging import MovingAverage
 from siamtrack.training.parameters import optimizer_of
 from siamtrack.training.recipe import Recipe
@@ -23,7 +24,7 @@ class Learner:
         best_loss: the lowest validation loss so far.
     """
 
-    def __init__(self, network: SiamFC, recipe: Recipe) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         self.network = network
         self.optimizer = optimizer_of(recipe, network)
         self.step = 0
@@ -32,7 +33,7 @@ class Learner:
         self._average = MovingAverage(network, recipe.ema_decay) if recipe.ema_decay else None
 
     @property
-    def result(self) -> SiamFC:
+    def result(self) -> nn.Module:
         """The network to validate and to keep: the moving average where there is one."""
         return self._average.network if self._average else self.network
 

@@ -30,6 +30,11 @@ class Subject(NamedTuple, Generic[P]):
     side: int  # of the picture, pixels
     size: tuple[float, float]  # (w, h) of the target's box, picture pixels
 
+    @property
+    def middle(self) -> float:
+        """Of the picture and of the target in it, x and y alike, picture pixels."""
+        return self.side / 2
+
 
 class Paste(NamedTuple, Generic[P]):
     """A piece of a picture that is drawn into a patch."""

@@ -1,4 +1,11 @@
-"""The training loop, top to bottom."""
+"""The training loop, top to bottom, and what it leaves in the folder of the run.
+
+`recipe.toml` with every setting; `checkpoints/`, the last three and `best.pt` by validation loss; `log.csv`; `tensorboard/`;
+`skipped.txt` with what could not be read; at the end `weights.safetensors` and `curves.png`.
+
+A run that was stopped goes on exactly where its last checkpoint was made: to the last bit it learns what it would have learnt
+without the stop, on a CPU of the same kind with the same versions, processes and threads.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +13,15 @@ import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from siamtrack.errors import SettingsError, TrainingError
-from siamtrack.models.siamfc import SiamFC
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, RUN_WEIGHTS, load_checkpoint, save_checkpoint, save_weights
 from siamtrack.training.curves import RUN_CURVES, draw_curves
 from siamtrack.training.data import Batch, batches, shares
@@ -39,20 +46,14 @@ def train(
     data: TrainingData,
     folder: Path,
     *,
-    teacher: SiamFC | None = None,
-    initial: SiamFC | None = None,
+    teacher: nn.Module | None = None,
+    initial: nn.Module | None = None,
     workers: int = 1,
     device: str = "cpu",
-) -> SiamFC:
-    """Trains a network, or goes on with a run that was stopped, exactly where its last checkpoint was made.
+) -> Any:
+    """Trains a network, or goes on with a run that was stopped, with the same recipe, data, teacher and initial network.
 
-    Exactly: to the last bit what the run would have learnt without the stop, on a CPU of the same kind with the same
-    versions, processes and threads. It takes the same recipe, data, teacher and initial network; others are refused.
     Started by torchrun in several processes, each of them computes an equal share of every batch.
-
-    Writes into the folder: `recipe.toml` with every setting; `checkpoints/`, the last three and `best.pt` by validation
-    loss; `log.csv`; `tensorboard/`; `skipped.txt` with what could not be read; at the end `weights.safetensors` and
-    `curves.png`.
 
     Args:
         recipe: what is learnt, and how.
@@ -75,14 +76,21 @@ def train(
     """
     with joined(device) as world:
         run = _Run(recipe, data, folder, world, teacher, initial)
-        try:
-            with alone(folder) if world.first else contextlib.nullcontext():
-                run.go(workers)
-                return run.finish()
-        except OSError as error:
-            raise TrainingError(
-                f"'{error.filename or folder}' cannot be written: {error.strerror or error}. The last checkpoint is kept."
-            ) from error
+        with _in_folder(folder, first=world.first):
+            run.go(workers)
+            return run.finish()
+
+
+@contextlib.contextmanager
+def _in_folder(folder: Path, *, first: bool) -> Iterator[None]:
+    """The run's folder for the first process alone; where it cannot be written, that is told as an error of training."""
+    try:
+        with alone(folder) if first else contextlib.nullcontext():
+            yield
+    except OSError as error:
+        raise TrainingError(
+            f"'{error.filename or folder}' cannot be written: {error.strerror or error}. The last checkpoint is kept."
+        ) from error
 
 
 class _Totals(NamedTuple):
@@ -96,7 +104,13 @@ class _Totals(NamedTuple):
 
 class _Run:
     def __init__(
-        self, recipe: Recipe, data: TrainingData, folder: Path, world: World, teacher: SiamFC | None, initial: SiamFC | None
+        self,
+        recipe: Recipe,
+        data: TrainingData,
+        folder: Path,
+        world: World,
+        teacher: nn.Module | None,
+        initial: nn.Module | None,
     ) -> None:
         check_networks(recipe, teacher, initial)
         if recipe.batch_size % (world.size * recipe.accumulation):
@@ -106,7 +120,7 @@ class _Run:
             )
         self.recipe, self.data, self.folder, self.world = recipe, data, folder, world
         torch.manual_seed(recipe.seed)
-        network = SiamFC(recipe.network)
+        network = recipe.kind.build(recipe.network)
         if initial is not None:
             network.load_state_dict(initial.state_dict())
         world.share_batch_norm(network)
@@ -167,7 +181,7 @@ class _Run:
         for number, part in enumerate(parts, 1):
             waits = number < len(parts) and isinstance(self._module, DistributedDataParallel)
             with self._module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
-                outcome = self._module(*part)
+                outcome = self._module(*part, draw=self._draw(number))
                 (outcome.loss / len(parts)).backward()
             sums += torch.stack([outcome.loss.detach(), outcome.accuracy]) / len(parts)
         gradients = [p.grad for p in self.learner.network.parameters() if p.grad is not None]
@@ -181,6 +195,11 @@ class _Run:
         if recipe.clip_norm:
             clip_grads_with_norm_(self.learner.network.parameters(), recipe.clip_norm, norm)
         return _Totals(loss, accuracy, norm.item(), int(skipped))
+
+    def _draw(self, part: int) -> int:
+        """A number of this run's, step's, part's and process's own, below 2^63."""
+        key = self.recipe.seed, self.learner.step, part, self.world.rank
+        return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def _stop(self, batch: Batch, *, saves: bool, loss: float, norm: float) -> NoReturn:
         """Ends the run in all processes, before this step has changed any parameter; who had the bad batch saves it."""
@@ -245,10 +264,10 @@ class _Run:
         share = recipe.batch_size // world.size
         return batches(pairs, numbers, batch_size=share, workers=workers, pin=world.device.type == "cuda")
 
-    def finish(self) -> SiamFC:
+    def finish(self) -> nn.Module:
         """The result, on the CPU; its weights and the curves are written by the first process."""
         self.world.agree("the steps that were made", self.learner.step)  # the first one may still be writing the best
-        network = SiamFC(self.recipe.network)
+        network = self.recipe.kind.build(self.recipe.network)
         best = self.folder / CHECKPOINTS / BEST
         if self.recipe.select == "best" and best.is_file():
             network.load_state_dict(load_checkpoint(best)["network"])
@@ -262,5 +281,5 @@ class _Run:
 
 
 def _parts(batch: Batch, count: int) -> list[tuple[Tensor, ...]]:
-    """Templates, searches and offsets of a batch in equal parts."""
-    return list(zip(*(values.chunk(count) for values in batch[:3]), strict=True))
+    """Templates, searches, offsets and boxes of a batch in equal parts."""
+    return list(zip(*(values.chunk(count) for values in batch[:4]), strict=True))

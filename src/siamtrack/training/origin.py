@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
 
-from siamtrack.errors import OutputError, SettingsError, TrainingError
-from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
+from siamtrack.errors import OutputError, SettingsError, TrainingError, WeightsError
 from siamtrack.settings import from_mapping, read_toml
-from siamtrack.training.checkpoint import last_checkpoint, load_checkpoint
+from siamtrack.training.checkpoint import RUN_WEIGHTS, last_checkpoint, load_checkpoint
 from siamtrack.training.recipe import Recipe
-from siamtrack.training.sources import TrainingData
+from siamtrack.training.sources import HELD_OUT, TrainingData
 from siamtrack.training.teacher import check_teacher, digest
 
 RUN_RECIPE = "recipe.toml"
 
 
-def origin_of(recipe: Recipe, data: TrainingData, teacher: SiamFC | None, initial: SiamFC | None) -> dict[str, Any]:
+def origin_of(recipe: Recipe, data: TrainingData, teacher: nn.Module | None, initial: nn.Module | None) -> dict[str, Any]:
     """All that decides what a run learns, in a form that a checkpoint can hold."""
     return {"recipe": asdict(recipe), "data": data.digest(), "teacher": digest(teacher), "initial": digest(initial)}
 
 
-def check_networks(recipe: Recipe, teacher: SiamFC | None, initial: SiamFC | None) -> None:
+def check_networks(recipe: Recipe, teacher: nn.Module | None, initial: nn.Module | None) -> None:
     """Whether a run with this recipe can use these networks.
 
     Raises:
@@ -40,12 +43,17 @@ def check_networks(recipe: Recipe, teacher: SiamFC | None, initial: SiamFC | Non
                 "batch_norm is 'frozen', which keeps what a run starts with; begin with a network, such as --from siamfc."
             )
         return
+    if not isinstance(initial.settings, recipe.kind.settings):
+        raise SettingsError(
+            f"The network to start with is a {type(initial).__name__}, and the recipe trains the model {recipe.model}; give a "
+            "network of that, or set model."
+        )
     with torch.device("meta"):  # shapes alone
-        wanted = {name: value.shape for name, value in SiamFC(recipe.network).state_dict().items()}
+        wanted = {name: value.shape for name, value in recipe.kind.build(recipe.network).state_dict().items()}
     if {name: value.shape for name, value in initial.state_dict().items()} != wanted:
         raise SettingsError(
-            f"The network to start with has the width {initial.settings.width:g}, the recipe's {recipe.network.width:g}; give "
-            "another network or set network.width."
+            f"The network to start with has {_differences(initial.settings, recipe.network)}; give another network or set the "
+            "recipe's [network]."
         )
     if recipe.batch_norm == "train" and _is_folded(initial):
         raise SettingsError(
@@ -54,7 +62,13 @@ def check_networks(recipe: Recipe, teacher: SiamFC | None, initial: SiamFC | Non
         )
 
 
-def _is_folded(network: SiamFC) -> bool:
+def _differences(found: Any, wanted: Any) -> str:
+    """The settings in which two networks differ."""
+    pairs = ((name, value, getattr(wanted, name)) for name, value in vars(found).items())
+    return ", ".join(f"{name} {a}, the recipe's {b}" for name, a, b in pairs if a != b) or "other parameters than the recipe's"
+
+
+def _is_folded(network: nn.Module) -> bool:
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     return all(m.running_mean is not None and not m.running_mean.any() and bool((m.weight == 1).all()) for m in norms)
 
@@ -107,14 +121,25 @@ def _check_free(run: Path) -> None:
         raise OutputError(f"'{run}' holds something else ({', '.join(foreign[:3])}); give a new folder for the run.")
 
 
-def trained_with(run: Path) -> tuple[SiamFCNetworkSettings, float]:
-    """Settings of the network and context of a run, from its recipe.
+def trained_in(run: Path) -> tuple[Any, Recipe]:
+    """The network that a finished run gave, in eval mode, and its recipe.
 
     Raises:
-        SettingsError: the recipe is missing or is no recipe.
+        WeightsError: the folder is no run, the run is not finished, or its weights are not those of its recipe's network.
+        SettingsError: its recipe is none.
     """
+    if not (run / RUN_RECIPE).is_file():
+        raise WeightsError(f"'{run}' is no folder of a run: it has no {RUN_RECIPE}. Give such a folder, or a checkpoint file.")
+    if not (run / RUN_WEIGHTS).is_file():
+        raise WeightsError(f"The run '{run}' has no {RUN_WEIGHTS}: it is not finished. Let 'siamtrack train' go on with it.")
     recipe = from_mapping(Recipe, read_toml(run / RUN_RECIPE), where=str(run / RUN_RECIPE))
-    return recipe.network, recipe.context
+    network = recipe.kind.build(recipe.network)
+    try:
+        network.load_state_dict(load_file(run / RUN_WEIGHTS))
+    except (RuntimeError, OSError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"'{run / RUN_WEIGHTS}' does not hold the network of '{run / RUN_RECIPE}': {reason}") from None
+    return network.eval(), recipe
 
 
 def _write_recipe(path: Path, settings: Mapping[str, Any]) -> None:
@@ -138,7 +163,15 @@ def _check_origin(run: Path, state: Mapping[str, Any], origin: Mapping[str, Any]
         )
     kinds = {"data": "other data", "teacher": "another teacher, or none", "initial": "another network, or none"}
     for key, found in kinds.items():
-        if state.get(key) != origin[key]:
+        same = _same_data if key == "data" else operator.eq
+        if not same(state.get(key), origin[key]):
             raise TrainingError(
                 f"The run in '{run}' was started with {found}; give its own to go on with it, or another folder to start anew."
             )
+
+
+def _same_data(old: Any, new: Sequence[str]) -> bool:
+    """Whether these are the data of a checkpoint; one from before held-out scenes counted tells a world's others alone."""
+    if not isinstance(old, list) or len(old) != len(new):
+        return False
+    return all(then in (now, now.partition(HELD_OUT)[0]) for then, now in zip(old, new, strict=True))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import SettingsError, nearest
-from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX
-from siamtrack.layers.losses import LOSSES
-from siamtrack.models.siamfc import SiamFCNetworkSettings
-from siamtrack.settings import check_limits
+from siamtrack.layers.alexnet import TOTAL_STRIDE_PX
+from siamtrack.models.kinds import model_kind
+from siamtrack.models.model import Model
+from siamtrack.settings import check_limits, from_mapping
 from siamtrack.synthetic.pairs import PairSettings
 from siamtrack.synthetic.world_settings import WorldSettings
 from siamtrack.training.augment import AugmentSettings
 from siamtrack.training.clip_pairs import SamplingSettings
 
 _CHOICES = {
-    "loss": tuple(LOSSES),
     "optimizer": ("sgd", "adamw"),
     "schedule": ("geometric", "cosine", "steps", "constant"),
     "batch_norm": ("train", "frozen"),
@@ -59,11 +60,12 @@ class Recipe:
         SettingsError: a value outside its range, or values that do not go together.
     """
 
+    model: str = "siamfc"  # the kind of network: a file in `siamtrack.models`
     epochs: int = 50
     pairs_per_epoch: int = 53_200
     batch_size: int = 8  # pairs a step, of all processes together
     accumulation: int = 1  # a process computes its share in so many parts, one after another; batch norm sees one part
-    loss: str = "logistic"  # or bce, contrastive, triplet; see `siamtrack.layers.losses`
+    loss: str = "logistic"  # or bce, contrastive, triplet, see `siamtrack.layers.losses`; rpn for networks with an RPN head
     optimizer: str = "sgd"  # or adamw
     schedule: str = "geometric"  # an epoch at a time; or cosine (a step at a time), steps, constant
     learning_rate: float = 1e-2  # highest, after warm-up
@@ -92,7 +94,7 @@ class Recipe:
     checkpoint_steps: int = 500  # and at the end of every epoch
     log_steps: int = 50  # a line of log.csv, and at the end of every epoch
     seed: int = 0
-    network: SiamFCNetworkSettings = field(default_factory=SiamFCNetworkSettings)
+    network: Any = field(default_factory=dict)  # settings of that kind of network, or a table of them
     sampling: SamplingSettings = field(default_factory=SamplingSettings)  # pairs of annotated videos and images
     augment: AugmentSettings = field(default_factory=AugmentSettings)  # of these pairs
     pictures: PairSettings = field(default_factory=PairSettings)  # pairs made of pictures: data set `pictures`
@@ -103,6 +105,7 @@ class Recipe:
             if (value := getattr(self, name)) not in known:
                 raise SettingsError(f"The setting {name} is '{value}'. {nearest(value, known)}")
         check_limits(self, _LIMITS)
+        self._take_network()
         if self.batch_size % self.accumulation or self.batch_size > self.pairs_per_epoch:
             raise SettingsError(
                 f"{self.pairs_per_epoch} pairs an epoch in batches of {self.batch_size} in {self.accumulation} parts; expected "
@@ -112,7 +115,7 @@ class Recipe:
             if bad := [name for name, value in getattr(self, table).items() if not value >= 0]:
                 raise SettingsError(f"The setting {table}.{bad[0]} is {getattr(self, table)[bad[0]]}; expected 0 or more.")
         template, search = self.network.template_size, self.patch_size
-        if search < max(template, RECEPTIVE_FIELD_PX) or (search - template) % TOTAL_STRIDE_PX:
+        if search < template or (search - template) % TOTAL_STRIDE_PX:
             raise SettingsError(
                 f"Template {template} px and search {search} px cannot be trained with; expected a search patch that is larger "
                 f"by a multiple of {TOTAL_STRIDE_PX}, or the labels would lie beside the targets."
@@ -129,6 +132,23 @@ class Recipe:
             )
         if self.schedule == "geometric" and not self.final_learning_rate:
             raise SettingsError("The schedule is 'geometric' and final_learning_rate 0; expected a number above 0.")
+
+    def _take_network(self) -> None:
+        """The settings of the network from their table, and the loss among those that it knows."""
+        kind = self.kind
+        if isinstance(self.network, Mapping):
+            object.__setattr__(self, "network", from_mapping(kind.settings, self.network, where="[network] of the recipe"))
+        if not isinstance(self.network, kind.settings):
+            raise SettingsError(
+                f"The network has {type(self.network).__name__}; the model {self.model} has {kind.settings.__name__}."
+            )
+        if self.loss not in (known := kind.losses(self.network)):
+            raise SettingsError(f"The setting loss is '{self.loss}'; the model is {self.model}. {nearest(self.loss, known)}")
+
+    @property
+    def kind(self) -> Model:
+        """What is known of the kind of network."""
+        return model_kind(self.model)
 
     @property
     def patch_size(self) -> int:

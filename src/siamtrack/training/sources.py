@@ -31,6 +31,7 @@ PICTURES = "pictures"
 WORLD = "world"
 SQUARES = "squares"
 DRAWN = (WORLD, SQUARES)  # need no files
+HELD_OUT = ", held out "  # in the digest of a world, between its two parts
 VALIDATION_SEED = 1  # held-out pairs come from another stream than the training pairs, whose seed is even
 _TRIES = 20  # pairs that cannot be made, one after another
 _FAR = 2**40  # numbers of pairs that take the place of others are as far away as this
@@ -136,8 +137,9 @@ class WorldData:
         return BuiltIn(held_out=held_out) if self.material is None else Pictured(self.material.part(part), held_out=held_out)
 
     def digest(self) -> str:
-        """What decides which scenes there are."""
-        return self.supply("training").digest()
+        """What decides which scenes there are: those to train on, then those held out."""
+        found = self.supply("training").digest()
+        return found if self.material is None else f"{found}{HELD_OUT}{self.material.part('validation').digest()}"
 
 
 def _counted(found: Material) -> str:

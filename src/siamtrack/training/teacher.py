@@ -6,14 +6,13 @@ import hashlib
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from siamtrack.errors import SettingsError
-from siamtrack.models.siamfc import SiamFC
 from siamtrack.training.recipe import Recipe
 
 
-def check_teacher(teacher: SiamFC | None, recipe: Recipe) -> None:
+def check_teacher(teacher: nn.Module | None, recipe: Recipe) -> None:
     """Whether the recipe has a use for the teacher, or for having none.
 
     Raises:
@@ -27,9 +26,19 @@ def check_teacher(teacher: SiamFC | None, recipe: Recipe) -> None:
         return
     if not any(weights):
         raise SettingsError("A teacher was given but the recipe has teacher_weight=0; leave it out or set a teacher_weight.")
+    if not recipe.kind.features or not _answers_alike(teacher, recipe):
+        raise SettingsError(
+            f"The teacher is a {type(teacher).__name__}; the model {recipe.model} of the recipe cannot be compared with its "
+            "features. A teacher must be a network of SiamFC, and so must what learns from it."
+        )
 
 
-def digest(network: SiamFC | None) -> str:
+def _answers_alike(teacher: nn.Module, recipe: Recipe) -> bool:
+    """Whether a teacher is of the kind of the recipe's network."""
+    return isinstance(teacher.settings, recipe.kind.settings)
+
+
+def digest(network: nn.Module | None) -> str:
     """SHA-256 of all parameters and buffers, hexadecimal; empty without a network."""
     if network is None:
         return ""
@@ -49,7 +58,7 @@ class Lesson(NamedTuple):
 
 
 @torch.no_grad()
-def taught(teacher: SiamFC, templates: Tensor, searches: Tensor) -> Lesson:
+def taught(teacher: nn.Module, templates: Tensor, searches: Tensor) -> Lesson:
     """The teacher's answer to pixels (B, 3, T, T) and (B, 3, S, S), RGB, 0..255; nothing in it learns."""
     return Lesson(*(values.float() for values in teacher(templates, searches)))
 

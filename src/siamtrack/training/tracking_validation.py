@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from siamtrack.box import Box
 from siamtrack.datasets.clips import Clip, Target
 from siamtrack.errors import BoxError, DataError, SettingsError
+from siamtrack.library import tracker_around
 from siamtrack.metrics.ope import success_auc
-from siamtrack.models.siamfc import SiamFC
 from siamtrack.runtimes.torch import TorchNetwork
-from siamtrack.trackers.siamfc import SiamFCSettings, SiamFCTracker
+from siamtrack.tracking import Tracker
 from siamtrack.training.clip_pairs import part
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.sources import TrainingData
@@ -30,9 +32,8 @@ class TrackingValidation:
     """
 
     def __init__(self, recipe: Recipe, data: TrainingData) -> None:
-        self._settings = SiamFCSettings(
-            template_size=recipe.network.template_size, search_size=recipe.network.search_size, context=recipe.context
-        )
+        procedure, settings = recipe.kind.procedure(recipe.network)
+        self._procedure, self._settings = procedure, dict(settings) | {"context": recipe.context}
         held_out = [
             (training_set, name)
             for training_set in data.sets
@@ -51,9 +52,9 @@ class TrackingValidation:
                 "crops and pictures cannot be tracked through). Set tracking_clips=0 or give --data of whole videos."
             )
 
-    def measure(self, network: SiamFC, device: torch.device) -> float:
+    def measure(self, network: nn.Module, device: torch.device) -> float:
         """Mean area under the success curve, in [0, 20/21]; frames that cannot be read are left out."""
-        tracker = SiamFCTracker(TorchNetwork(network, device=str(device)), self._settings)
+        tracker = tracker_around(TorchNetwork(network, device=str(device)), self._procedure, self._settings)
         return float(np.mean([_auc(tracker, *found) for found in self._targets]))
 
 
@@ -65,7 +66,7 @@ def _first_usable(clip: Clip) -> tuple[Clip, Target, int] | None:
     return None
 
 
-def _auc(tracker: SiamFCTracker, clip: Clip, target: Target, first: int) -> float:
+def _auc(tracker: Tracker[Any], clip: Clip, target: Target, first: int) -> float:
     rows = range(first, min(first + FRAMES, len(target.positions)))
     positions = [int(target.positions[row]) for row in rows]
     predicted, truth = [], []

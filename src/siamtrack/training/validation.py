@@ -66,8 +66,9 @@ class Validation:
         found: list[list[float]] = []
         pictures: list[Image] = []
         try:
-            for batch in batches(pairs, range(self._count), batch_size=self._recipe.batch_size, workers=0):
-                outcome = objective(*(part.to(device) for part in batch[:3]))
+            loaded = batches(pairs, range(self._count), batch_size=self._recipe.batch_size, workers=0)
+            for number, batch in enumerate(loaded):
+                outcome = objective(*(part.to(device) for part in batch[:4]), draw=number)
                 found.append([outcome.loss.item(), outcome.accuracy.item()])
                 pictures = pictures or _pictures(batch, outcome.responses.cpu())
         except DataError:  # held-out files that have gone bad must not end a run; those read so far count

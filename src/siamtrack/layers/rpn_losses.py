@@ -1,0 +1,70 @@
+"""Losses of a region proposal network: how wrong its classes and its boxes are, for the anchors that count.
+
+Which anchors count, and what is right for them, is said by `siamtrack.layers.anchor_targets`. Both losses compute in float32
+(float64 maps in float64). What the network says of other anchors has no part in value or gradient, be it infinite or NaN.
+
+Differences between the paper (Li, Yan, Wu, Zhu, Hu, "High Performance Visual Tracking with Siamese Region Proposal Network",
+CVPR 2018, sec. 3.2), STVIR/pysot and this code:
+* Classes: the paper says cross-entropy; PySOT, and this code, the mean over the positive anchors of the batch and the mean over
+  the negative ones, with half the weight each.
+* Boxes: smooth L1 in the paper, plain L1 in PySOT, summed over dx, dy, dw, dh; `smooth` has both.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def select_cross_entropy(cls: Tensor, labels: Tensor) -> Tensor:
+    """How improbable the labels are: the mean of -log p over positive and over negative anchors, half and half.
+
+    The means are over the whole batch, as published, so that a pair with few positive anchors has less to say. Where the batch
+    has none of a kind, that half is 0.
+
+    Args:
+        cls: (B, 2A, R, R), as (2, A): logits of not the target, and of the target.
+        labels: (B, A, R, R), 1, 0, or -1 for anchors that do not count.
+
+    Returns:
+        A scalar.
+    """
+    counts = labels >= 0
+    other, target = _split(cls, 2).unbind(1)
+    # chosen before they are subtracted: the gradient of what is chosen away afterwards is 0 times infinity
+    margin = torch.where(counts, target, 0.0) - torch.where(counts, other, 0.0)
+    positive, negative = labels == 1, labels == 0
+    # -log of the softmax of two is softplus of the other less this one, which does not overflow
+    losses = F.softplus(torch.where(positive, -margin, margin))
+    return 0.5 * _mean(losses, positive) + 0.5 * _mean(losses, negative)
+
+
+def box_loss(loc: Tensor, offsets: Tensor, weights: Tensor, *, smooth: float = 0.0) -> Tensor:
+    """How far the boxes of the positive anchors are from the target: L1 summed over dx, dy, dw, dh.
+
+    Args:
+        loc: (B, 4A, R, R), as (4, A): dx, dy, dw, dh.
+        offsets: (B, 4, A, R, R), what they should be.
+        weights: (B, A, R, R), 0 or more; 1 / n for the n positive anchors of a pair.
+        smooth: errors below it count e^2 / (2 smooth), those above e - smooth / 2; 0 is plain L1. Faster R-CNN's and the
+            paper's sigma is 1 / sqrt(smooth).
+
+    Returns:
+        A scalar: the weighted sum over the anchors of a pair, the mean over the B pairs.
+    """
+    said = _split(loc, 4)
+    wanted = offsets.to(said.dtype)
+    said = torch.where(weights[:, None] > 0, said, wanted)
+    errors = F.smooth_l1_loss(said, wanted, reduction="none", beta=smooth).sum(1)
+    return (errors * weights).sum() / len(loc)
+
+
+def _split(maps: Tensor, parts: int) -> Tensor:
+    """(B, parts * A, R, R) as (B, parts, A, R, R); in float32, where they came in less."""
+    wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    return wide.reshape(len(wide), parts, -1, *wide.shape[2:])
+
+
+def _mean(losses: Tensor, chosen: Tensor) -> Tensor:
+    return torch.where(chosen, losses, 0.0).sum() / chosen.sum().clamp_min(1)

@@ -1,0 +1,42 @@
+"""Kinds of network by name: the files of this folder that end with MODEL."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from siamtrack.errors import SettingsError, nearest
+from siamtrack.models.model import Model
+
+
+def model_kinds() -> list[str]:
+    """Every kind that can be built."""
+    files = sorted(Path(__file__).parent.glob("[a-z]*.py"))
+    return [path.stem for path in files if "\nMODEL = " in path.read_text(encoding="utf-8")]
+
+
+def model_kind(name: str) -> Model:
+    """What is known of a kind of network.
+
+    Raises:
+        SettingsError: there is no such kind.
+    """
+    if name not in (known := model_kinds()):
+        raise SettingsError(f"Unknown kind of network '{name}'. {nearest(name, known)}")
+    found: Model = importlib.import_module(f"siamtrack.models.{name}").MODEL
+    return found
+
+
+def kind_of(network: nn.Module) -> str:
+    """The name of a network's kind."""
+    return type(network).__module__.rpartition(".")[2]
+
+
+def published_networks(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Settings of the published networks of a kind, by the names that their tracking procedures have, too."""
+    found: Mapping[str, Mapping[str, Any]] = getattr(importlib.import_module(f"siamtrack.models.{name}"), "PRESETS", {})
+    return found
