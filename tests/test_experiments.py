@@ -251,7 +251,7 @@ def test_scales_are_measured_and_timed(clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_scales(out, videos=clips)
     rows = table(out / "scales.csv")
-    assert [(row["preset"], row["scales"]) for row in rows] == [("siamfc-1s", "1"), ("siamfc", "3"), ("siamfc-5s", "5")]
+    assert [(row["preset"], row["scales"]) for row in rows] == [("siamfc-1s", "1"), ("siamfc-3s", "3"), ("siamfc-5s", "5")]
     assert [float(row["ms a frame"]) for row in rows] == [float(row["ms a frame"]) for row in table(out / "speed.csv")]
     assert all(float(row["ms a frame"]) * float(row["frames a second"]) == pytest.approx(1000) for row in rows)
     for row in rows:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from siamtrack.errors import WeightsError
 from siamtrack.models.checkpoints import read_checkpoint
+from siamtrack.models.siamrpn import SiamRPN, SiamRPNNetworkSettings, names_of_pysot
 
 PUBLISHED: dict[str, tuple[str, dict[str, Any], str]] = {  # network, settings that differ, first convolution of theirs
     "siamfc_alexnet_v1": ("SiamFC", {}, ""),
@@ -94,6 +95,19 @@ def test_a_little_of_a_tracker_is_said_to_be_of_that_tracker(tmp_path: Path) -> 
     content = {"backbone.features.0.weight": torch.zeros(96, 3, 11, 11), "rpn_head.cls.weight": torch.zeros(2)}
     with pytest.raises(WeightsError, match=r"format of STVIR/pysot.*missing.*do not belong to it: rpn_head\.cls\.weight"):
         read_checkpoint(save(tmp_path / "x.pth", content))
+
+
+@pytest.mark.parametrize("head", ["depthwise", "up-channel"])
+def test_pysots_own_alexnet(tmp_path: Path, head: str) -> None:
+    """That of the networks that it trains itself ("..._16gpu"), whose published files have the older one's names."""
+    settings = SiamRPNNetworkSettings(head=head, width=0.1)
+    network = SiamRPN(settings)
+    names = names_of_pysot(settings, backbone="alexnet")
+    content = {theirs: network.state_dict()[ours] for theirs, ours in names.items()}
+    found = read_checkpoint(save(tmp_path / "x.pth", content))
+    assert found.settings == settings
+    assert torch.equal(found.backbone.conv1[0].weight, network.backbone.conv1[0].weight.flip(1))
+    assert torch.equal(found.backbone.conv5[0].weight, network.backbone.conv5[0].weight)
 
 
 def test_what_belongs_to_nothing(tmp_path: Path) -> None:

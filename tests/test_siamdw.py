@@ -134,7 +134,7 @@ def test_the_official_parameters_of_the_region_proposals(scores: int, channels: 
 def test_size_of_the_features(backbone: str) -> None:
     with torch.device("meta"):
         whole = CIRBackbone(backbone).eval()
-        for size, cells in ((95, 1), (102, 1), (103, 2), (127, 5), (135, 6), (255, 21), (263, 22)):
+        for size, cells in ((95, 1), (102, 1), (103, 2), (255, 21)):
             assert whole(torch.empty(1, 3, size, size)).shape == (1, whole.channels, cells, cells)
     assert whole.channels == (640 if backbone == "CIResInception22" else 512)
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from made_up_responses import BOX, FRAME, Responses, bump, follow, one_answer
 
 from siamtrack.box import Box
-from siamtrack.errors import SettingsError
 from siamtrack.library import open_model
 from siamtrack.trackers.siamfc import SiamFCSettings, SiamFCTracker
 from siamtrack.trackers.size import UNFITTED, SizeFit
@@ -89,9 +88,14 @@ def test_without_it_the_best_scale_is_taken() -> None:
     assert box.w == pytest.approx(BOX.w * (0.5 + 0.5 * 1.16), rel=1e-6)
 
 
-def test_one_scale_cannot_be_fitted() -> None:
-    with pytest.raises(SettingsError, match="scale_fit needs three scales"):
-        SiamFCSettings(scales=1, scale_fit=True)
+def test_one_scale_has_nothing_to_fit() -> None:
+    assert not SiamFCSettings(scales=1, scale_fit=True).fits_size
+    tracker = SiamFCTracker(one_answer(bump((2, -1))), replace(SETTINGS, scales=1))
+    (state,) = tracker.start(FRAME, [BOX])
+    (state,), _ = tracker.step(FRAME, [state])
+    assert state.size_fit == UNFITTED
+    assert (state.box.w, state.box.h) == (BOX.w, BOX.h)
+    assert state.box.center != BOX.center
 
 
 def test_a_target_that_grows_is_followed_in_size() -> None:
@@ -107,8 +111,8 @@ def test_a_target_that_grows_is_followed_in_size() -> None:
         frame[top : top + side, left : left + side] = cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA)
         frames.append(frame)
     widths = []
-    for overrides in (["scale_fit=true", "scale_step=1.16", "scale_damping=0.5"], []):
-        tracker = open_model("siamfc", overrides=overrides)
+    for model in ("siamfc", "siamfc-3s"):
+        tracker = open_model(model)
         assert isinstance(tracker, SiamFCTracker)
         last = follow(tracker, frames, Box(140, 100, 40, 40))[-1]
         assert np.abs(np.subtract(last.center, (160, 120))).max() < 4

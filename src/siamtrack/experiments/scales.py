@@ -20,7 +20,7 @@ from siamtrack.stages import UNTIMED, measure
 from siamtrack.synthetic.made_folder import counted
 
 NAME = "scales"
-PRESETS = ("siamfc-1s", "siamfc", "siamfc-5s")
+PRESETS = ("siamfc-1s", "siamfc-3s", "siamfc-5s")
 SPEED = "speed.csv"
 TIMED = 100  # frames
 QUICK_SCENES = 2

@@ -12,8 +12,10 @@ from siamtrack.export.onnx import export_model
 from siamtrack.library import procedure_presets, procedure_settings
 from siamtrack.model_folder import Description
 from siamtrack.models.checkpoints import read_checkpoint
-from siamtrack.models.kinds import kind_of, model_kind, published_networks
+from siamtrack.models.kinds import kind_of, model_kind, published_networks, published_procedures
 from siamtrack.training.origin import trained_in
+
+_SIZES = ("template_size", "search_size")
 
 
 def export_checkpoint(
@@ -64,19 +66,18 @@ def export_checkpoint(
 def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
     """Settings of the procedure in a published configuration; the network takes its sizes from there."""
     procedure, _ = model_kind(model).procedure(network.settings)
-    known = procedure_presets(procedure)
+    known = {**procedure_presets(procedure), **published_procedures(model)}
     if preset not in known:
-        raise SettingsError(f"Unknown preset '{preset}' of the procedure {procedure}. {nearest(preset, known)}")
+        raise SettingsError(f"Unknown preset '{preset}' of {model}. {nearest(preset, known)}")
     networks = published_networks(model)
-    if preset in networks:
-        published = replace(type(network.settings)(), **networks[preset])
-        if _without_sizes(published) != _without_sizes(network.settings):
-            raise SettingsError(
-                f"The preset '{preset}' is of a network with {networks[preset]}; the checkpoint has {network.settings}."
-            )
-        network.settings = published
+    published = networks.get(preset) or networks.get(preset.rpartition("_")[0], {})  # SiamFCRes22_OTB2015 is of SiamFCRes22
+    wanted = replace(type(network.settings)(), **published)
+    if published and _without_sizes(wanted) != _without_sizes(network.settings):
+        raise SettingsError(f"The preset '{preset}' is of a network with {wanted}; the checkpoint has {network.settings}.")
+    sizes = {name: value for name, value in {**published, **known[preset]}.items() if name in _SIZES}
+    network.settings = replace(network.settings, **sizes)
     return known[preset]
 
 
 def _without_sizes(settings: Any) -> dict[str, Any]:
-    return {name: value for name, value in asdict(settings).items() if name not in ("template_size", "search_size")}
+    return {name: value for name, value in asdict(settings).items() if name not in _SIZES}

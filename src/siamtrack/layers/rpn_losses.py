@@ -32,8 +32,8 @@ def select_cross_entropy(cls: Tensor, labels: Tensor) -> Tensor:
     """
     counts = labels >= 0
     other, target = _split(cls, 2).unbind(1)
-    # chosen before they are subtracted: the gradient of what is chosen away afterwards is 0 times infinity
-    margin = torch.where(counts, target, 0.0) - torch.where(counts, other, 0.0)
+    # left out before the softplus: what is left out after it has a gradient of 0 times NaN
+    margin = torch.where(counts, target - other, 0.0)
     positive, negative = labels == 1, labels == 0
     # -log of the softmax of two is softplus of the other less this one, which does not overflow
     losses = F.softplus(torch.where(positive, -margin, margin))

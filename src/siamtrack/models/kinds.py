@@ -36,6 +36,12 @@ def kind_of(network: nn.Module) -> str:
     return type(network).__module__.rpartition(".")[2]
 
 
+def published_procedures(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Published settings of the tracking procedure that belong to single networks of a kind, by name."""
+    found: Mapping[str, Mapping[str, Any]] = getattr(importlib.import_module(f"siamtrack.models.{name}"), "PROCEDURES", {})
+    return found
+
+
 def published_networks(name: str) -> Mapping[str, Mapping[str, Any]]:
     """Settings of the published networks of a kind, by the names that their tracking procedures have, too."""
     found: Mapping[str, Mapping[str, Any]] = getattr(importlib.import_module(f"siamtrack.models.{name}"), "PRESETS", {})

@@ -163,7 +163,7 @@ FORMATS = (
     _siamrpn_format("STVIR/pysot", partial(_pysot_alexnet, first="backbone.features.0.weight"), siamrpn.names_of_pysot),
     _siamrpn_format(
         "STVIR/pysot",
-        partial(_pysot_alexnet, first="backbone.conv1.0.weight"),
+        partial(_pysot_alexnet, first="backbone.layer1.0.weight"),
         partial(siamrpn.names_of_pysot, backbone="alexnet"),
     ),
     Format(

@@ -6,7 +6,8 @@ Differences between paper, official code (researchmm/SiamDW) and this code:
   channels of their first convolution in reverse order.
 * SiamFC head: the official code multiplies the correlation by 0.1 and has neither bias nor adjust layer; so does this code.
 * SiamRPN head: the paper has that of SiamRPN. The official code's has one 1 x 1 convolution, after the correlation of `loc`.
-  Its published weights have one score an anchor ("thinner", 256 channels); it also knows two ("thicker", 512 channels).
+  It runs its published weights with one score an anchor ("thinner", 256 channels), and trains with two by default ("thicker",
+  512 channels).
 * One score s an anchor: the official code takes sigmoid(s). Here `cls` is (0, s), whose softmax that is.
 * Stem: frozen for good in the official code, which unfreezes units alone (see `FIRST_SHARE`).
 """
@@ -31,6 +32,9 @@ from siamtrack.layers.xcorr import (
     up_channel_cross_correlation,
 )
 from siamtrack.models.folded_weights import with_folded_weights
+from siamtrack.models.model import Loss, Model
+from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
+from siamtrack.models.siamfc import siamfc_losses, siamfc_procedure
 from siamtrack.settings import check_limits, from_mapping
 
 GAIN = 0.1  # of the correlation with the SiamFC head
@@ -294,3 +298,24 @@ TUNED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 }
 """Settings of the tracking procedure that the official code found for each benchmark by search on that very benchmark, of the
 published networks that have them: a score reached with them is no measure of how well a tracker does elsewhere."""
+
+PROCEDURES = {
+    f"{network}_{benchmark}": values for network, all_of_them in TUNED.items() for benchmark, values in all_of_them.items()
+}
+"""The same by names such as SiamFCRes22_OTB2015, for `siamtrack export --preset`."""
+
+
+def _procedure(settings: SiamDWNetworkSettings) -> tuple[str, Mapping[str, Any]]:
+    return (siamfc_procedure if settings.head == "siamfc" else rpn_procedure)(settings)
+
+
+def _losses(settings: SiamDWNetworkSettings) -> Mapping[str, Loss]:
+    return (siamfc_losses if settings.head == "siamfc" else rpn_losses)(settings)
+
+
+MODEL = Model(
+    settings=SiamDWNetworkSettings,
+    build=lambda settings: NETWORKS[settings.head](settings),
+    procedure=_procedure,
+    losses=_losses,
+)

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.errors import SettingsError
 from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX, AlexNet
-from siamtrack.layers.folding import fold_batch_norm
 from siamtrack.layers.losses import LOSSES
 from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
+from siamtrack.models.folded_weights import with_folded_weights
 from siamtrack.models.model import Loss, Model, Targets, Verdict
 from siamtrack.settings import from_mapping
 
@@ -127,13 +126,8 @@ def read_folded(path: Path, settings: Mapping[str, Any]) -> SiamFC:
         SettingsError: an unknown setting of the network.
         WeightsError: the file does not hold exactly the folded parameters.
     """
-    network = fold_batch_norm(SiamFC(from_mapping(SiamFCNetworkSettings, settings, where="[network] of model.toml")))
-    weights = {name: value.float() for name, value in load_file(path).items()}
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise WeightsError(f"'{path}' does not fit the network: {error}") from None
-    return network
+    known = from_mapping(SiamFCNetworkSettings, settings, where="[network] of model.toml")
+    return with_folded_weights(SiamFC(known), path)
 
 
 def siamfc_losses(_: Any) -> Mapping[str, Loss]:

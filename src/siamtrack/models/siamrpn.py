@@ -29,6 +29,8 @@ from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX
 from siamtrack.layers.alexnet_rpn import AlexNetRPN
 from siamtrack.layers.rpn_heads import CELLS_LOST, DepthwiseHead, UpChannelHead
 from siamtrack.models.folded_weights import with_folded_weights
+from siamtrack.models.model import Model
+from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
 from siamtrack.settings import check_limits, from_mapping
 
 HEADS: Mapping[str, type[UpChannelHead | DepthwiseHead]] = {"up-channel": UpChannelHead, "depthwise": DepthwiseHead}
@@ -175,3 +177,5 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "SiamRPNotb": {"search_size": 271},
 }
 """Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`."""
+
+MODEL = Model(settings=SiamRPNNetworkSettings, build=SiamRPN, procedure=rpn_procedure, losses=rpn_losses)

@@ -29,6 +29,8 @@ from siamtrack.layers.neck import Neck, central_cells
 from siamtrack.layers.resnet import BLOCKS, ResNet, official_name
 from siamtrack.layers.rpn_heads import LayerwiseHead
 from siamtrack.models.folded_weights import with_folded_weights
+from siamtrack.models.model import Model
+from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
 from siamtrack.settings import check_limits, from_mapping
 
 LAYERS: Mapping[str, tuple[int, ...]] = dict.fromkeys(BLOCKS, (2, 3, 4)) | {"mobilenetv2": (3, 4, 5, 6, 7)}
@@ -166,3 +168,5 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`, which has
 none yet for long-term tracking ("..._lt")."""
+
+MODEL = Model(settings=SiamRPNPPNetworkSettings, build=SiamRPNPP, procedure=rpn_procedure, losses=rpn_losses)

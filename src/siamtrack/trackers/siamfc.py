@@ -55,7 +55,7 @@ class SiamFCSettings:
     max_scale: float = 5.0
     subpixel_peak: bool = True  # see the module
     still_reference: bool = True  # see the module
-    scale_fit: bool = False  # see the module; scale_penalty has no meaning then
+    scale_fit: bool = False  # see the module; scale_penalty has no meaning then, and neither has this where scales is 1
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
@@ -74,8 +74,11 @@ class SiamFCSettings:
         check_limits(self, limits)
         if self.scales % 2 == 0:
             raise SettingsError(f"The setting scales is {self.scales}; expected an odd number: 1, 3, 5, ...")
-        if self.scale_fit and self.scales < 3:
-            raise SettingsError("The setting scale_fit needs three scales or more, and scales is 1; leave one of them out.")
+
+    @property
+    def fits_size(self) -> bool:
+        """Whether the size is read between scales."""
+        return self.scale_fit and self.scales > 1
 
     @property
     def scale_factors(self) -> NDArray[np.float64]:
@@ -85,12 +88,21 @@ class SiamFCSettings:
 
 PRESETS = {
     "siamfc": {},
+    "siamfc-3s": {
+        "scales": 3,
+        "scale_step": 1.0375,
+        "scale_penalty": 0.9745,
+        "scale_damping": 0.59,
+        "window_influence": 0.176,
+        "scale_fit": False,
+    },
     "siamfc-5s": {
         "scales": 5,
         "scale_step": 1.0255,
         "scale_penalty": 0.962,
         "scale_damping": 0.34,
         "window_influence": 0.168,
+        "scale_fit": False,
     },
     "siamfc-1s": {"scales": 1},
 }
@@ -141,7 +153,7 @@ class SiamFCTracker:
         ]
         if s.still_reference:
             states = self._at_rest(frame, states)
-        return self._at_size(frame, states) if s.scale_fit else states
+        return self._at_size(frame, states) if s.fits_size else states
 
     def _at_rest(self, frame: Image, states: Sequence[SiamFCState]) -> list[SiamFCState]:
         """The states with the peaks that each target gives in its own first frame."""
@@ -211,7 +223,7 @@ class SiamFCTracker:
             The new state, and the highest raw response at the scale that the place is read at.
         """
         s = self.settings
-        if s.scale_fit:
+        if s.fits_size:
             place, score, near = self._by_middle_scale(response)
             window, factor = 1.0, s.scale_step ** state.size_fit.steps(near)
         else:
