@@ -188,7 +188,9 @@ def test_frame(clip: Path, tmp_path: Path) -> None:
 def test_models() -> None:
     ended = run("models")
     assert ended.code == 0
-    assert {"siamfc", "siamfc-3s", "siamfc-5s", "siamfc-1s"} <= {line.split()[0] for line in ended.out.splitlines() if line.strip()}
+    assert {"siamfc", "siamfc-3s", "siamfc-5s", "siamfc-1s"} <= {
+        line.split()[0] for line in ended.out.splitlines() if line.strip()
+    }
     assert all(name in ended.out for name in model_names())
     by_name, by_folder = run("models", "--card", "siamfc"), run("models", "--card", model_names()["siamfc"].folder)
     assert (by_name.code, by_folder.code) == (0, 0)

@@ -109,7 +109,7 @@ def test_other_settings_are_not_mixed(command: Command) -> None:
     assert command("--sequences", "One").code == 0
     ended = command("--set", "scale_step=1.05")
     assert ended.code == OUTPUT
-    assert "settings.scale_step was 1.0375 and is 1.05. Give another --name, or --fresh" in ended.error
+    assert "settings.scale_step was 1.16 and is 1.05. Give another --name, or --fresh" in ended.error
     assert command("--set", "scale_step=1.05", "--fresh", "--sequences", "Two").out.startswith("Two: ")
 
 

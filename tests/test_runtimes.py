@@ -155,7 +155,9 @@ def test_every_name_opens_with_all_its_settings(name: str) -> None:
     found = open_model(name)
     assert {field.name for field in fields(found.settings)} == settings_of(name).keys()
     assert all(getattr(found.settings, key) == value for key, value in settings_of(name).items())
-    assert found.settings.scales == {"siamfc": 3, "siamfc-3s": 3, "siamfc-5s": 5, "siamfc-1s": 1}.get(name, found.settings.scales)
+    assert found.settings.scales == {"siamfc": 3, "siamfc-3s": 3, "siamfc-5s": 5, "siamfc-1s": 1}.get(
+        name, found.settings.scales
+    )
 
 
 @every_model

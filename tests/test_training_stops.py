@@ -13,6 +13,7 @@ from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, rows, 
 
 from siamtrack.errors import DataError, OutputError, TrainingError
 from siamtrack.layers.losses import LOSSES, balanced_logistic_loss
+from siamtrack.models.siamfc import SiamFC
 from siamtrack.synthetic.material import find_material
 from siamtrack.training import loop
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, last_checkpoint, load_checkpoint, save_checkpoint, save_weights
@@ -201,7 +202,7 @@ def test_a_bad_batch_that_cannot_be_saved_does_not_hide_why(
 
 def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.safetensors"
-    save_weights(path, torch.nn.Linear(2, 3))
+    save_weights(path, SiamFC(RECIPE.network))
     before = path.read_bytes()
 
     def full(*_: object) -> None:
@@ -209,7 +210,7 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path, monke
 
     monkeypatch.setattr("siamtrack.training.checkpoint.save_file", full)
     with pytest.raises(TrainingError, match="No space left"):
-        save_weights(path, torch.nn.Linear(2, 3))
+        save_weights(path, SiamFC(RECIPE.network))
     assert path.read_bytes() == before
 
 

@@ -53,7 +53,8 @@ def _width(found: Found, name: str, full: int) -> float:
     """The shortest number that makes `full` channels what was found, with three digits at most."""
     outputs = _outputs(found, name)
     candidates = (round(outputs / full, digits) for digits in range(4))
-    return next((width for width in candidates if width > 0 and int(width * full) == outputs), 1.0)
+    # some of these backbones cut to whole channels, others round
+    return next((width for width in candidates if width > 0 and outputs in (int(width * full), round(width * full))), 1.0)
 
 
 def _holds(found: Found, start: str) -> bool:

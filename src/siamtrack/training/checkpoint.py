@@ -92,9 +92,10 @@ def save_weights(path: Path, network: torch.nn.Module) -> None:
         TrainingError: it cannot be written.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    which = described(network)
     temporary = path.with_name(f".{path.name}")
     try:
-        save_file(tensors, temporary, described(network))
+        save_file(tensors, temporary, which)
         temporary.replace(path)
     except Exception as error:  # safetensors has an error of its own for a full disk
         temporary.unlink(missing_ok=True)

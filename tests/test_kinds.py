@@ -1,0 +1,181 @@
+"""Every kind of network: what `models/` says of it, training that stops and goes on exactly, and tracking of several targets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from training_runs import RECIPE, draw_pictures, of_pictures, parameters, rows, same, stop_after
+
+from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.library import tracker_around
+from siamtrack.models.checkpoints import read_checkpoint
+from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_networks, published_procedures
+from siamtrack.models.model import Targets
+from siamtrack.runtimes.torch import TorchNetwork
+from siamtrack.synthetic.scene import Scene
+from siamtrack.training.loop import train
+from siamtrack.training.origin import check_networks, trained_in
+from siamtrack.training.recipe import Recipe
+from siamtrack.training.recipes import read_recipe, recipe_names
+from siamtrack.training.sources import TrainingData
+
+SMALL = {"template_size": 127, "search_size": 159}
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "siamfc": ("siamfc", {"width": 0.05}),
+    "siamrpn up-channel": ("siamrpn", {"width": 0.04}),
+    "siamrpn depthwise": ("siamrpn", {"width": 0.04, "head": "depthwise"}),
+    "siamrpnpp": (
+        "siamrpnpp",
+        {"backbone": "mobilenetv2", "width": 0.1, "used_layers": [3], "neck_channels": [8], "weighted": False},
+    ),
+    "siamdw": ("siamdw", {"width": 0.05}),
+    "siamdw rpn": ("siamdw", {"width": 0.05, "head": "siamrpn"}),
+}
+BOTH = pytest.mark.parametrize("name", NETWORKS)
+
+
+def recipe_of(name: str) -> Recipe:
+    """Six steps, two epochs."""
+    model, network = NETWORKS[name]
+    head = network.get("head", "")
+    loss = "logistic" if model == "siamfc" or (model == "siamdw" and head != "siamrpn") else "rpn"
+    sampling = replace(RECIPE.sampling, crop_size=175)
+    return replace(RECIPE, model=model, loss=loss, network=network | SMALL, sampling=sampling, clip_norm=10.0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return of_pictures(draw_pictures(tmp_path_factory.mktemp("material") / "pictures"))
+
+
+def test_every_kind_is_here() -> None:
+    assert {model for model, _ in NETWORKS.values()} == set(model_kinds())
+    with pytest.raises(SettingsError, match="Did you mean 'siamrpn'"):
+        model_kind("siamrpm")
+
+
+@pytest.mark.parametrize("kind", ["siamfc", "siamrpn", "siamrpnpp", "siamdw"])
+def test_published_networks_can_be_built(kind: str) -> None:
+    for values in published_networks(kind).values():
+        settings = model_kind(kind).settings(**values)
+        with torch.device("meta"):
+            assert kind_of(model_kind(kind).build(settings)) == kind
+    assert all(values for values in published_procedures(kind).values())
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_recipes_name_a_network_and_a_loss_of_it(recipe: str) -> None:
+    read = read_recipe(recipe)
+    assert isinstance(read.network, read.kind.settings)
+    assert read.loss in read.kind.losses(read.network)
+
+
+@BOTH
+def test_training_stops_and_goes_on_exactly(
+    tmp_path: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    recipe = recipe_of(name)
+    whole = train(recipe, data, tmp_path / "whole", workers=0)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, data, tmp_path / "stopped", workers=0)
+    train(recipe, data, tmp_path / "stopped", workers=0)
+    assert same(parameters(tmp_path / "whole"), parameters(tmp_path / "stopped"))
+    assert all(math.isfinite(float(row["loss"])) for row in rows(tmp_path / "whole", "loss"))
+    # the weights say which network they are, with and without the recipe beside them
+    again, read = trained_in(tmp_path / "whole")
+    assert read == recipe
+    alone = read_checkpoint(tmp_path / "whole" / "weights.safetensors")
+    assert alone.settings == again.settings == whole.settings == recipe.network
+    assert same(alone.state_dict(), whole.state_dict())
+
+
+@BOTH
+def test_three_targets_in_one_call_are_each_alone(name: str) -> None:
+    model, values = NETWORKS[name]
+    kind = model_kind(model)
+    settings = kind.settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in (values | SMALL).items()})
+    torch.manual_seed(0)
+    procedure, implied = kind.procedure(settings)
+    tracker = tracker_around(TorchNetwork(kind.build(settings)), procedure, implied)
+    scene = Scene(200, 150, objects=3)
+    boxes = [scene.box(number, 0) for number in range(3)]
+    states, alone = tracker.start(scene.image(0), boxes), [tracker.start(scene.image(0), [box]) for box in boxes]
+    for frame in (1, 2, 3):
+        states, together = tracker.step(scene.image(frame), states)
+        for number in range(3):
+            alone[number], (single,) = tracker.step(scene.image(frame), alone[number])
+            assert np.allclose(together[number].box, single.box, atol=1e-3)
+            assert together[number].score == pytest.approx(single.score, rel=1e-4, abs=1e-6, nan_ok=True)
+
+
+@BOTH
+def test_the_loss_falls_towards_the_truth(name: str) -> None:
+    """A few steps on one pair: gradients reach every part and point the right way."""
+    recipe = recipe_of(name)
+    torch.manual_seed(1)
+    network = recipe.kind.build(recipe.network)
+    judge = recipe.kind.losses(recipe.network)[recipe.loss]
+    generator = torch.Generator().manual_seed(0)
+    z, x = (torch.rand(2, 3, side, side, generator=generator) * 255 for side in (127, 159))
+    boxes = torch.tensor([[50.0, 55.0, 60.0, 62.0], [45.0, 40.0, 64.0, 66.0]])
+    targets = Targets(boxes[:, :2] + boxes[:, 2:] / 2 - 79.5, boxes, 159, 3)
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        verdict = judge(network(z, x), targets)
+        verdict.loss.backward()
+        optimizer.step()
+        losses.append(verdict.loss.item())
+        assert 0 <= verdict.accuracy.item() <= 1
+        assert not verdict.responses.requires_grad
+    assert min(losses[-3:]) < 0.8 * losses[0]
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_the_same_draw_counts_the_same_anchors() -> None:
+    recipe = recipe_of("siamrpn depthwise")
+    judge = recipe.kind.losses(recipe.network)["rpn"]
+    cls, loc = torch.randn(1, 10, 17, 17, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 20, 17, 17)
+    box = torch.tensor([[96.0, 96.0, 64.0, 64.0]])
+    losses = [judge((cls, loc), Targets(torch.zeros(1, 2), box, 255, draw)).loss.item() for draw in (5, 5, 6)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_perfect_answer_is_found() -> None:
+    """The anchor of ratio 1 in the middle is the target: highest score there, and no offset."""
+    recipe = recipe_of("siamrpn depthwise")
+    cls, loc = torch.zeros(1, 10, 5, 5), torch.zeros(1, 20, 5, 5)
+    cls[0, 5 + 2, 2, 2] = 9.0
+    judge = recipe.kind.losses(recipe.network)["rpn"]
+    there, away = torch.tensor([[47.5, 47.5, 64.0, 64.0]]), torch.tensor([[0.0, 0.0, 40.0, 40.0]])
+    verdicts = [judge((cls, loc), Targets(torch.zeros(1, 2), box, 159, 0)) for box in (there, away)]
+    assert [verdict.accuracy.item() for verdict in verdicts] == [1, 0]
+    assert verdicts[0].responses.shape == (1, 5, 5)
+    assert verdicts[0].responses.argmax() == 12
+
+
+def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
+    siamfc, siamrpn = recipe_of("siamfc"), recipe_of("siamrpn depthwise")
+    with pytest.raises(SettingsError, match="The setting loss is 'logistic'; the model is siamrpn"):
+        replace(siamrpn, loss="logistic")
+    with pytest.raises(SettingsError, match="Unknown setting 'depth' in"):
+        replace(siamrpn, network={"depth": 3})
+    with pytest.raises(SettingsError, match="is a SiamFC, and the recipe trains the model siamrpn"):
+        check_networks(siamrpn, None, siamfc.kind.build(siamfc.network))
+    with pytest.raises(SettingsError, match=r"head depthwise, the recipe's up-channel"):
+        check_networks(recipe_of("siamrpn up-channel"), None, siamrpn.kind.build(siamrpn.network))
+    with pytest.raises(SettingsError, match="The teacher is a SiamFC; the model siamrpn"):
+        check_networks(replace(siamrpn, teacher_weight=1.0), siamfc.kind.build(siamfc.network), None)
+    with pytest.raises(SettingsError, match="7 anchors at a cell"):
+        replace(siamrpn, network={"anchors": 7})
+    with pytest.raises(WeightsError, match=r"is no folder of a run: it has no recipe\.toml"):
+        trained_in(tmp_path)
