@@ -1,4 +1,4 @@
-"""Every kind of network: what `models/` says of it, training that stops and goes on exactly, and tracking of several targets."""
+"""Every kind of network: what `models/` says of it, runs that stop and go on exactly, and tracking of several targets."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ def train(
 ) -> None:
     """Train a network from annotated videos, images, and pictures.
 
-    Recipes that come along: siamfc, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune. NAME is a data set
+    Recipes that come along: siamfc, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune, siamrpn-small,
+    siamrpnpp-small, siamdw-small. NAME is a data set
     (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own, 'pictures' for stills and cut-outs, or 'world'
     for scenes made up of them; 'world' and 'squares' alone are drawn. Ctrl-C stops it; the same command goes on from the
     last checkpoint. Several processes: torchrun --nproc-per-node N -m siamtrack train ...
