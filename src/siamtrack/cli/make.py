@@ -152,9 +152,7 @@ def export(
 def convert(
     checkpoint: Annotated[
         Path,
-        typer.Argument(
-            metavar="CHECKPOINT", help="siamfc-pytorch .pth, thesis .pth, folded convolutions, MatConvNet .net.mat."
-        ),
+        typer.Argument(metavar="CHECKPOINT", help="Of siamfc-pytorch, PySOT, DaSiamRPN, SiamDW, MatConvNet and others."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Weights to write, .safetensors.")],
 ) -> None:
