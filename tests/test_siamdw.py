@@ -231,11 +231,11 @@ def test_the_region_proposals_are_the_loop(scores: int) -> None:
         assert loc.shape == (2, 12, 3, 3)
         for target in range(2):
             template, search = network.backbone(z[target, None]), network.backbone(x[target, None])
-            depth = network.search_cls.out_channels
-            for_cls = network.template_cls(template).reshape(3 * scores, depth, 3, 3)
-            for_loc = network.template_loc(template).reshape(12, depth, 3, 3)
-            scored = F.conv2d(network.search_cls(search), for_cls)[0]
-            moved = network.adjust(F.conv2d(network.search_loc(search), for_loc))[0]
+            depth = network.head.search_cls.out_channels
+            for_cls = network.head.template_cls(template).reshape(3 * scores, depth, 3, 3)
+            for_loc = network.head.template_loc(template).reshape(12, depth, 3, 3)
+            scored = F.conv2d(network.head.search_cls(search), for_cls)[0]
+            moved = network.head.adjust(F.conv2d(network.head.search_loc(search), for_loc))[0]
             probability = torch.sigmoid(scored) if scores == 1 else scored.reshape(2, 3, 3, 3).softmax(0)[1]
             assert torch.allclose(cls[target].reshape(2, 3, 3, 3).softmax(0)[1], probability, atol=1e-5)
             assert (loc[target] - moved).abs().max() < 1e-5 * moved.abs().max()
@@ -288,7 +288,7 @@ def learning(network: nn.Module, epoch: int, recipe: Recipe) -> set[str]:
 def test_units_begin_to_learn_one_after_another_from_the_last(backbone: str) -> None:
     network = narrow(backbone, "siamrpn")
     recipe = Recipe(epochs=50, first_epoch=first_epochs(50))
-    head = {"template_cls", "template_loc", "search_cls", "search_loc", "adjust"}
+    head = {f"head.{part}" for part in ("template_cls", "template_loc", "search_cls", "search_loc", "adjust")}
     units = [f"backbone.layer{unit}" for unit in ("2.4", "2.3", "2.2", "2.0", "1.2", "1.1", "1.0")]
     for number, epoch in enumerate((0, 5, 10, 15, 25, 30, 35), 1):
         assert learning(network, epoch, recipe) == head | set(units[:number])

@@ -33,33 +33,40 @@ class UpChannelHead(nn.Module):
     convolution after the correlation of loc is that of foolwood/DaSiamRPN.
 
     Args:
-        channels: of the features, and of each kernel.
-        anchors: at a cell.
+        channels: C, of the features.
+        anchors: A, at a cell.
+        kernel_channels: D, of each kernel; None: as many as of the features.
+        scores: k, of an anchor: 2, or 1 that stands for the target, against which 0 stands.
     """
 
-    def __init__(self, channels: int, anchors: int) -> None:
+    def __init__(self, channels: int, anchors: int, *, kernel_channels: int | None = None, scores: int = 2) -> None:
         super().__init__()
-        self.sizes = [2 * anchors * channels, 4 * anchors * channels]
+        inside = kernel_channels or channels
+        self.scores = scores
+        self.sizes = [scores * anchors * inside, 4 * anchors * inside]
         self.template_cls, self.template_loc = (nn.Conv2d(channels, size, 3) for size in self.sizes)
-        self.search_cls, self.search_loc = (nn.Conv2d(channels, channels, 3) for _ in range(2))
+        self.search_cls, self.search_loc = (nn.Conv2d(channels, inside, 3) for _ in range(2))
         self.adjust = nn.Conv2d(4 * anchors, 4 * anchors, 1)
 
     def embed(self, features: Tensor) -> Tensor:
-        """Template features (N, C, 6, 6) -> kernels of cls and after them of loc (N, 6A C, 4, 4)."""
+        """Template features (N, C, 6, 6) -> kernels of cls and after them of loc (N, (k + 4) A D, 4, 4)."""
         return torch.cat((self.template_cls(features), self.template_loc(features)), 1)
 
     def match(self, templates: Tensor, features: Tensor) -> ClsLoc:
-        """Kernels (N, 6A C, 4, 4) and search features (N * S, C, H, W), S per target -> cls, loc (N, S, ...)."""
+        """Kernels (N, (k + 4) A D, 4, 4) and search features (N * S, C, H, W), S per target -> cls, loc (N, S, ...)."""
         for_cls, for_loc = torch.split(templates, self.sizes, 1)
         cls = up_channel_cross_correlation(for_cls, _by_target(templates, self.search_cls(features)))
         loc = up_channel_cross_correlation(for_loc, _by_target(templates, self.search_loc(features)))
-        return cls, _by_target(templates, self.adjust(loc.flatten(0, 1)))
+        return self._both(cls), _by_target(templates, self.adjust(loc.flatten(0, 1)))
 
     def forward(self, z: Tensor, x: Tensor) -> ClsLoc:
         """Template features (B, C, 6, 6) and search features (B, C, H, W) -> cls, loc (B, ...)."""
         cls = grouped_up_channel_cross_correlation(self.template_cls(z), self.search_cls(x))
         loc = grouped_up_channel_cross_correlation(self.template_loc(z), self.search_loc(x))
-        return cls, self.adjust(loc)
+        return self._both(cls), self.adjust(loc)
+
+    def _both(self, cls: Tensor) -> Tensor:
+        return cls if self.scores == 2 else torch.cat((torch.zeros_like(cls), cls), -3)
 
 
 class DepthwiseHead(nn.Module):

@@ -25,12 +25,8 @@ from torch import Tensor, nn
 
 from siamtrack.errors import SettingsError, nearest
 from siamtrack.layers.cir import BACKBONES, SMALLEST_PX, TOTAL_STRIDE_PX, CIRBackbone
-from siamtrack.layers.xcorr import (
-    cross_correlation,
-    grouped_cross_correlation,
-    grouped_up_channel_cross_correlation,
-    up_channel_cross_correlation,
-)
+from siamtrack.layers.rpn_heads import UpChannelHead
+from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
 from siamtrack.models.folded_weights import with_folded_weights
 from siamtrack.models.model import Loss, Model
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
@@ -118,21 +114,20 @@ class SiamDWRPN(nn.Module):
         self.settings = settings or SiamDWNetworkSettings(head="siamrpn")
         s = self.settings
         self.backbone = CIRBackbone(s.backbone, s.width)
-        self.kernel_channels = max(1, round(256 * s.anchor_scores * s.width))  # 256 or 512, as the official code
-        features, cls, loc = self.backbone.channels, s.anchor_scores * s.anchors, 4 * s.anchors
-        self.template_cls = nn.Conv2d(features, cls * self.kernel_channels, 3)
-        self.template_loc = nn.Conv2d(features, loc * self.kernel_channels, 3)
-        self.search_cls = nn.Conv2d(features, self.kernel_channels, 3)
-        self.search_loc = nn.Conv2d(features, self.kernel_channels, 3)
-        self.adjust = nn.Conv2d(loc, loc, 1)
+        self.head = UpChannelHead(
+            self.backbone.channels,
+            s.anchors,
+            kernel_channels=max(1, round(256 * s.anchor_scores * s.width)),  # 256 or 512 in the official code
+            scores=s.anchor_scores,
+        )
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 3, 127, 127), RGB, 0..255 -> kernels of cls and after them of loc (B, K, 3, 3).
 
         K = (k A + 4 A) D for A anchors with k scores each, and D = 256 k channels of a kernel: 6400 with one score.
         """
-        features = self.backbone(pixels)  # (B, C, 5, 5)
-        return torch.cat((self.template_cls(features), self.template_loc(features)), 1)
+        kernels: Tensor = self.head.embed(self.backbone(pixels))
+        return kernels
 
     def match(self, templates: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Templates (N, K, 3, 3) and search pixels (N * S, 3, 255, 255), S per target -> cls and loc.
@@ -141,13 +136,7 @@ class SiamDWRPN(nn.Module):
             cls (N, S, 2 A, 17, 17): as (2, A, 17, 17) what speaks against and for the target, before softmax.
             loc (N, S, 4 A, 17, 17): as (4, A, 17, 17) dx, dy, dw, dh.
         """
-        features = self.backbone(pixels)  # (N S, C, 21, 21)
-        searches = self.search_cls(features), self.search_loc(features)  # (N S, D, 19, 19)
-        cls, loc = (
-            up_channel_cross_correlation(kernels, search.reshape(templates.shape[0], -1, *search.shape[1:]))
-            for kernels, search in zip(self._kernels(templates), searches, strict=True)
-        )
-        return self._both_scores(cls), self.adjust(loc.flatten(0, 1)).reshape(loc.shape)
+        return self.head.match(templates, self.backbone(pixels))
 
     def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """For training: one search patch a template.
@@ -159,18 +148,8 @@ class SiamDWRPN(nn.Module):
         Returns:
             cls (B, 2 A, 17, 17) and loc (B, 4 A, 17, 17), see `match`.
         """
-        for_cls, for_loc = self._kernels(self.embed(z))
-        features = self.backbone(x)  # (B, C, 21, 21)
-        cls = grouped_up_channel_cross_correlation(for_cls, self.search_cls(features))
-        loc = grouped_up_channel_cross_correlation(for_loc, self.search_loc(features))
-        return self._both_scores(cls), self.adjust(loc)
-
-    def _kernels(self, templates: Tensor) -> tuple[Tensor, Tensor]:
-        cls = self.settings.anchor_scores * self.settings.anchors * self.kernel_channels
-        return templates[:, :cls], templates[:, cls:]
-
-    def _both_scores(self, cls: Tensor) -> Tensor:
-        return cls if self.settings.anchor_scores == 2 else torch.cat((torch.zeros_like(cls), cls), -3)
+        cls, loc = self.head(self.backbone(z), self.backbone(x))
+        return cls, loc
 
 
 NETWORKS: Mapping[str, type[SiamDWFC] | type[SiamDWRPN]] = {"siamfc": SiamDWFC, "siamrpn": SiamDWRPN}
@@ -211,11 +190,11 @@ def first_epochs(epochs: int) -> dict[str, float]:
 
 _COMMON = {
     "backbone.": "features.features.",
-    "template_cls.": "connect_model.template_cls.",
-    "template_loc.": "connect_model.template_reg.",
-    "search_cls.": "connect_model.search_cls.",
-    "search_loc.": "connect_model.search_reg.",
-    "adjust.": "connect_model.adjust.",
+    "head.template_cls.": "connect_model.template_cls.",
+    "head.template_loc.": "connect_model.template_reg.",
+    "head.search_cls.": "connect_model.search_cls.",
+    "head.search_loc.": "connect_model.search_reg.",
+    "head.adjust.": "connect_model.adjust.",
 }
 _RESIDUAL = {"stem.conv.": "conv1.", "stem.bn.": "bn1.", "body.": "", "shortcut.": "downsample."}
 _BACKBONE_PARTS: Mapping[str, Mapping[str, str]] = {
