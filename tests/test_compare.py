@@ -43,6 +43,16 @@ def test_trackers_are_ranked(folder: Path) -> None:
     assert "plain, ope, 2 sequences" in ended.out
 
 
+def test_no_name_and_no_number_is_cut_however_narrow_the_terminal_is(folder: Path) -> None:
+    long = "a-tracker-with-a-name-that-takes-a-whole-line-of-a-terminal-of-eighty-columns-and-more"
+    (folder / "results" / "near").rename(folder / "results" / long)
+    ended = run("compare", "results", "--benchmark", "plain", "--root", "clips", folder=folder)
+    row = next(line.split() for line in ended.out.splitlines() if line.strip().startswith(long))
+    wanted = compare(folder)[0]
+    assert row[1:3] == [f"{float(wanted[name]):.3f}" for name in list(wanted)[1:3]]
+    assert "…" not in ended.out
+
+
 def test_a_preset_is_chosen_by_name(folder: Path) -> None:
     (row,) = compare(folder, "--preset", "pysot", results="results/near")
     assert row["preset"] == "pysot"

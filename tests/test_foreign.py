@@ -308,12 +308,13 @@ def test_results_on_tiger1_from_its_first_annotated_frame_on_are_cut_to_the_offi
 
 def test_nan_and_sizes_below_zero_are_told_and_kept(tmp_path: Path) -> None:
     bad = walk()
-    bad[2, 0], bad[3], bad[4, 2] = np.nan, np.nan, -3
+    bad[2, 0], bad[3], bad[4, 2], bad[5, 1] = np.nan, np.nan, -3, np.inf
     write_all(tmp_path / "T")
     write_boxes(tmp_path / "T" / "CarScale.txt", bad)
     found = read_one(tmp_path / "T")
     assert found.remarks == (
         "T: 2 boxes with NaN, in CarScale; the preset says what that counts as.",
+        "T: 1 box with an infinite number, in CarScale; the preset says what that counts as.",
         "T: 1 box with a width or height of 0 or less, in CarScale; the preset says what that counts as.",
     )
     assert boxes_of(found) == pytest.approx(bad, nan_ok=True)

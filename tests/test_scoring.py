@@ -144,6 +144,9 @@ def test_presence_is_scored_where_there_are_scores_and_absences() -> None:
     assert scores.presence is not None
     assert scores.overall.numbers["auroc"] == pytest.approx(5 / 6)  # of 3 x 2 pairs of frames; the first does not count
     assert scores.presence.frames == 5
+    assert scores.overall.numbers["notice"] == scores.presence.notice.median
+    assert scores.overall.numbers["notice"] in (0, 1)  # frames: the score falls with the target, or one frame later
+    assert math.isnan(scores.overall.numbers["recover"])  # it does not come back
     assert score(results({"a": [told]}), [sequence("a")], "otb-matlab").presence is None  # never absent
     silent = results({"a": [run(walk())]})
     assert score(silent, [sequence("a", absent=ABSENT)], "otb-matlab").presence is None

@@ -105,15 +105,16 @@ def _give(table: Table, layout: str, out: Path | None) -> None:
 
 def _show(table: Table) -> None:
     from rich import box
+    from rich.measure import Measurement
     from rich.table import Table as Shown
     from rich.text import Text
 
     from siamtrack.evaluation.tables import heading_of, sources_of, text_of
 
     shown = Shown(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    shown.add_column(table.heading)
+    shown.add_column(table.heading, no_wrap=True)
     for column in table.columns:
-        shown.add_column(column.label, justify="right")
+        shown.add_column(column.label, justify="right", no_wrap=True)
     for i, row in enumerate(table.rows):
         cells = [Text(row.label)]
         for j, (value, column) in enumerate(zip(row.values, table.columns, strict=True)):
@@ -122,6 +123,8 @@ def _show(table: Table) -> None:
         shown.add_row(*cells)
     console.print(table.title)
     console.print(heading_of(table))
-    console.print(shown)
+    # names and numbers are never cut: a row that is wider than the terminal goes on in the next line
+    wide = Measurement.get(console, console.options.update(width=10_000), shown).maximum
+    Console(file=console.file, width=max(wide, console.width)).print(shown, crop=False)
     for line in sources_of(table):
         console.print(line)

@@ -41,7 +41,7 @@ def remarks_on(
             f"sequences ({some(beside)}): these files seem to count pixels from another first one. Say which it is."
         )
     bad = {name: np.sum([_bad_boxes(run) for run in runs], 0) for name, runs in fitting.items()}
-    for i, what in enumerate(("NaN", "a width or height of 0 or less")):
+    for i, what in enumerate(("NaN", "an infinite number", "a width or height of 0 or less")):
         if total := sum(int(counts[i]) for counts in bad.values()):
             names = [name for name, counts in bad.items() if counts[i]]
             boxes = counted(total, "box")
@@ -57,9 +57,10 @@ def _one_pixel_off(run: Trajectory, sequence: BenchmarkSequence) -> bool:
     return any(bool((np.abs(beside - shift) < _WRITTEN_TO).all()) for shift in _ONE_PIXEL)
 
 
-def _bad_boxes(run: Trajectory) -> tuple[int, int]:
-    """How many hold NaN, and how many have no size."""
+def _bad_boxes(run: Trajectory) -> tuple[int, int, int]:
+    """How many hold NaN, how many infinity, and how many have no size."""
     if set(map(len, run.regions)) != {4}:
         run = replace(run, regions=[region if len(region) == 4 else np.ones(4) for region in run.regions])
     boxes = run.boxes
-    return int(np.isnan(boxes).any(1).sum()), int((boxes[:, 2:] <= 0).any(1).sum())
+    faults = np.isnan(boxes).any(1), np.isinf(boxes).any(1), (boxes[:, 2:] <= 0).any(1)
+    return int(faults[0].sum()), int(faults[1].sum()), int(faults[2].sum())

@@ -59,7 +59,12 @@ def score(results: TrackerResults | MaskResults, sequences: Sequence[BenchmarkSe
         raise SettingsError(f"Runs of the protocol '{results.protocol}' have no scores. {nearest(results.protocol, known)}")
     presence = presence_of(results, sequences)
     if presence is not None:
-        scores.overall.numbers.update(auroc=presence.auroc, false_alarm=presence.rates.false_alarm)
+        scores.overall.numbers.update(
+            auroc=presence.auroc,
+            false_alarm=presence.rates.false_alarm,
+            notice=presence.notice.median,
+            recover=presence.recover.median,
+        )
     scores.overall.numbers["milliseconds"] = _milliseconds(run for s in sequences for run in results.runs[s.name])
     return scores.with_presence(presence)
 
@@ -87,6 +92,8 @@ def check_complete(results: TrackerResults | MaskResults, sequences: Sequence[Be
     if isinstance(results, MaskResults):
         return
     hidden = [s.name for s in sequences if len(s) > 1 and all(np.isnan(region).all() for region in s.regions[1:])]
+    if len(hidden) == len(sequences) and results.benchmark == "plain":
+        raise DataError("No clip has a box after its first frame: there is nothing to compare with. Annotate more frames.")
     if len(hidden) == len(sequences):
         raise DataError(
             f"The ground truth of {results.benchmark} is not public: only first boxes are there. Its server does the scoring."

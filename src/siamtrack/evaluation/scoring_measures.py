@@ -57,6 +57,16 @@ _ALL = (
     Measure(key="boundary_unseen", label="F unseen", meaning="masks: F mean over objects of all other categories"),
     Measure(key="auroc", label="AUROC", meaning="presence: chance that a frame with the target has the higher score"),
     Measure(key="false_alarm", label="FA", meaning="presence: share of absent frames called present", lower_is_better=True),
+    Measure(
+        key="notice", label="notice", meaning="presence: median frames until it is noticed gone", digits=1, lower_is_better=True
+    ),
+    Measure(
+        key="recover",
+        label="recover",
+        meaning="presence: median frames until it is found again",
+        digits=1,
+        lower_is_better=True,
+    ),
     Measure(key="milliseconds", label="ms", meaning="median time a frame, ms", digits=1, lower_is_better=True),
 )
 
