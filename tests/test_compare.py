@@ -143,7 +143,7 @@ def test_what_is_refused(folder: Path) -> None:
     refused((*options, "--measure", "auc"), INPUT, "give --by attribute or --by sequence", folder=folder)
     refused((*options, "--out", "none/table.csv"), OUTPUT, "does not exist; make it first", folder=folder)
     refused((*options, "--preset", "vot-matlab"), INPUT, "no EAO, accuracy or robustness", folder=folder)
-    refused(("compare", "none", *options[2:]), INPUT, "'none' folder does not exist", folder=folder)
+    refused(("compare", "none", *options[2:]), INPUT, "folder of results 'none' does not exist", folder=folder)
     refused(("compare", "results", "results/far", *options[2:]), INPUT, "Several results are called 'far'", folder=folder)
     write_boxes(folder / "results" / "far" / "car.txt", walk(FRAMES + 1))
     refused(options, INPUT, "far on sequence car have 7 frames, the ground truth 6", folder=folder)

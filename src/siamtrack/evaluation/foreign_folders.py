@@ -59,8 +59,11 @@ def find_result_folders(given: Path) -> list[ResultFolder]:
         DataError: the folder is missing, or there are no results in it.
     """
     if not given.is_dir():
-        what = "is a file; give the folder that it lies in" if given.exists() else "does not exist"
-        raise DataError(f"The results '{given}' {'' if given.exists() else 'folder '}{what}.")
+        raise DataError(
+            f"The results '{given}' are a file; give the folder that it lies in."
+            if given.exists()
+            else f"The folder of results '{given}' does not exist."
+        )
     given_folder = given.absolute()
     walked = [*_walk(given_folder, _DEEPEST), *_walk_masks(given_folder, _DEEPEST)]
     found = sorted(walked, key=lambda folder: (folder.tracker.lower(), str(folder.path)))

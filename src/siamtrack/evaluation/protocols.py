@@ -50,7 +50,7 @@ def check_protocol(protocol: str, benchmark: Benchmark, settings: ProtocolSettin
         )
     if protocol not in benchmark.protocols:
         raise SettingsError(
-            f"{benchmark.title} is not run under the protocol '{protocol}'. {nearest(protocol, benchmark.protocols)}"
+            f"The benchmark {benchmark.name} has no protocol '{protocol}'. {nearest(protocol, benchmark.protocols)}"
         )
     if protocol not in VOT_EXPERIMENTS and settings.preset is not None:
         raise SettingsError(
