@@ -271,7 +271,7 @@ class TestOthers:
 
     def test_protocols_that_a_benchmark_is_not_run_under_are_refused(self) -> None:
         assert check_protocol("tre", benchmark(), ProtocolSettings()) == "tre"
-        with pytest.raises(SettingsError, match="not run under the protocol 'supervised'"):
+        with pytest.raises(SettingsError, match="has no protocol 'supervised'"):
             check_protocol("supervised", benchmark(), ProtocolSettings())
         with pytest.raises(SettingsError, match="leave out the setting repetitions, which is for supervised and got10k"):
             check_protocol("ope", benchmark(), ProtocolSettings(repetitions=2))

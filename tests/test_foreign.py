@@ -349,7 +349,7 @@ def test_folders_without_results(tmp_path: Path) -> None:
         read_one(tmp_path / "none")
     with pytest.raises(DataError, match="No results found in"):
         read_one(tmp_path)
-    with pytest.raises(DataError, match="is a file; give the folder"):
+    with pytest.raises(DataError, match="are a file; give the folder"):
         read_one(write_lines(tmp_path / "CarScale.txt", ["1,2,3,4"]))
 
 
