@@ -33,7 +33,8 @@ from siamtrack.model_folder import (
     hash_of,
     read_model_folder,
 )
-from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings, read_folded
+from siamtrack.models.kinds import read_folded
+from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 from siamtrack.synthetic.scene import Scene
 
 WIDTH = 0.125
@@ -149,7 +150,7 @@ def test_an_exported_model_tracks(exported: Path) -> None:
 
 def test_the_check_notices_other_weights(copied: Path) -> None:
     description = read_model_folder(copied).description
-    network = read_folded(copied / WEIGHTS, description.network)
+    network = read_folded("siamfc", copied / WEIGHTS, description.network)
     check_runtimes(network, copied)
     with torch.no_grad():
         network.backbone.conv3[0].weight *= 1.5

@@ -24,6 +24,7 @@ from siamtrack.layers.xcorr import (
 from siamtrack.library import open_network
 from siamtrack.model_folder import WEIGHTS, Description, read_model_folder
 from siamtrack.models import siamrpn, siamrpnpp
+from siamtrack.models.kinds import read_folded
 from siamtrack.models.siamrpn import SiamRPN, SiamRPNNetworkSettings, names_of_dasiamrpn
 from siamtrack.models.siamrpnpp import SiamRPNPP, SiamRPNPPNetworkSettings
 from siamtrack.settings import from_mapping
@@ -277,7 +278,7 @@ def test_exported_networks_answer_the_same_on_every_runtime(name: str, tmp_path:
         for values, wanted in zip(other.match(other.embed(z), x), expected, strict=True):
             assert_close(torch.from_numpy(values), wanted, 5e-3)
     with pytest.raises(WeightsError, match="does not fit the network"):
-        (siamrpn if model == "siamrpn" else siamrpnpp).read_folded(folder.path / WEIGHTS, settings | {"anchors": 2})
+        read_folded(model, folder.path / WEIGHTS, settings | {"anchors": 2})
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from siamtrack.layers.cir import BACKBONES, SMALLEST_PX, TOTAL_STRIDE_PX, CIRBac
 from siamtrack.layers.folding import fold_batch_norm
 from siamtrack.library import open_model
 from siamtrack.model_folder import WEIGHTS, Description
+from siamtrack.models.kinds import read_folded
 from siamtrack.models.siamdw import (
     FIRST_SHARE,
     NETWORKS,
@@ -31,7 +32,6 @@ from siamtrack.models.siamdw import (
     SiamDWRPN,
     first_epochs,
     names_of_siamdw,
-    read_folded,
 )
 from siamtrack.trackers.rpn import RPNSettings
 from siamtrack.trackers.siamfc import SiamFCSettings
@@ -330,8 +330,8 @@ def test_a_model_folder_says_what_the_network_says(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / WEIGHTS
     save_file(fold_batch_norm(narrow()).state_dict(), path)
-    assert isinstance(read_folded(path, {"width": NARROW}), SiamDWFC)
+    assert isinstance(read_folded("siamdw", path, {"width": NARROW}), SiamDWFC)
     with pytest.raises(WeightsError, match="does not fit"):
-        read_folded(path, {"width": NARROW, "head": "siamrpn"})
+        read_folded("siamdw", path, {"width": NARROW, "head": "siamrpn"})
     with pytest.raises(SettingsError, match="Did you mean 'backbone'"):
-        read_folded(path, {"backbones": "CIResNet22"})
+        read_folded("siamdw", path, {"backbones": "CIResNet22"})

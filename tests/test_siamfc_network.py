@@ -9,7 +9,8 @@ import torch
 from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX, AlexNet
 from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
-from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings, labels, peak_is_positive, read_folded
+from siamtrack.models.kinds import read_folded
+from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings, labels, peak_is_positive
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +119,9 @@ def test_weights_of_another_width_are_refused(network: SiamFC, tmp_path) -> None
 
     save_file({"bias": torch.zeros(())}, tmp_path / "weights.safetensors")
     with pytest.raises(WeightsError, match="does not fit"):
-        read_folded(tmp_path / "weights.safetensors", {"width": 0.125})
+        read_folded("siamfc", tmp_path / "weights.safetensors", {"width": 0.125})
     with pytest.raises(SettingsError, match="Did you mean 'width'"):
-        read_folded(tmp_path / "weights.safetensors", {"widht": 0.125})
+        read_folded("siamfc", tmp_path / "weights.safetensors", {"widht": 0.125})
 
 
 # Labels

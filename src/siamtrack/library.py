@@ -271,8 +271,8 @@ def _runtime_module(runtime: str) -> Any:
 
 def _torch_module(folder: ModelFolder) -> Any:
     """The network as a PyTorch module with the folder's weights."""
-    model = importlib.import_module(f"siamtrack.models.{folder.description.model}")
-    return model.read_folded(folder.path / WEIGHTS, folder.description.network)
+    kinds = importlib.import_module("siamtrack.models.kinds")
+    return kinds.read_folded(folder.description.model, folder.path / WEIGHTS, folder.description.network)
 
 
 def _require_torch(purpose: str) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 from torch import nn
 
 from siamtrack.errors import SettingsError, nearest
+from siamtrack.models.folded_weights import with_folded_weights
 from siamtrack.models.model import Model
+from siamtrack.settings import from_mapping
 
 
 def model_kinds() -> list[str]:
@@ -29,6 +31,17 @@ def model_kind(name: str) -> Model:
         raise SettingsError(f"Unknown kind of network '{name}'. {nearest(name, known)}")
     found: Model = importlib.import_module(f"siamtrack.models.{name}").MODEL
     return found
+
+
+def read_folded(name: str, path: Path, settings: Mapping[str, Any]) -> Any:
+    """The network of a model folder, for inference: its weights hold convolutions with batch norm folded in.
+
+    Raises:
+        SettingsError: an unknown kind, or an unknown setting of the network.
+        WeightsError: the file does not hold exactly the folded parameters.
+    """
+    kind = model_kind(name)
+    return with_folded_weights(kind.build(from_mapping(kind.settings, settings, where="[network] of model.toml")), path)
 
 
 def kind_of(network: nn.Module) -> str:

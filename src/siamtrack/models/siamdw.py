@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,11 +26,10 @@ from siamtrack.errors import SettingsError, nearest
 from siamtrack.layers.cir import BACKBONES, SMALLEST_PX, TOTAL_STRIDE_PX, CIRBackbone
 from siamtrack.layers.rpn_heads import UpChannelHead
 from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
-from siamtrack.models.folded_weights import with_folded_weights
 from siamtrack.models.model import Loss, Model
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
 from siamtrack.models.siamfc import siamfc_losses, siamfc_procedure
-from siamtrack.settings import check_limits, from_mapping
+from siamtrack.settings import check_limits
 
 GAIN = 0.1  # of the correlation with the SiamFC head
 
@@ -154,17 +152,6 @@ class SiamDWRPN(nn.Module):
 
 NETWORKS: Mapping[str, type[SiamDWFC] | type[SiamDWRPN]] = {"siamfc": SiamDWFC, "siamrpn": SiamDWRPN}
 """The networks by the head that they have."""
-
-
-def read_folded(path: Path, settings: Mapping[str, Any]) -> SiamDWFC | SiamDWRPN:
-    """The network of a model folder, for inference: its weights hold convolutions with batch norm folded in.
-
-    Raises:
-        SettingsError: an unknown setting of the network.
-        WeightsError: the file does not hold exactly the folded parameters.
-    """
-    known = from_mapping(SiamDWNetworkSettings, settings, where="[network] of model.toml")
-    return with_folded_weights(NETWORKS[known.head](known), path)
 
 
 FIRST_SHARE: Mapping[str, float] = {

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,9 +24,7 @@ from siamtrack.errors import SettingsError
 from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX, AlexNet
 from siamtrack.layers.losses import LOSSES
 from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
-from siamtrack.models.folded_weights import with_folded_weights
 from siamtrack.models.model import Loss, Model, Targets, Verdict
-from siamtrack.settings import from_mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,17 +114,6 @@ def peak_is_positive(responses: Tensor, targets: Tensor) -> Tensor:
     """Share of the batch whose highest cell carries a positive label, in [0, 1]."""
     peaks = responses.flatten(1).argmax(1, keepdim=True)
     return (targets.flatten(1).gather(1, peaks) > 0).float().mean()
-
-
-def read_folded(path: Path, settings: Mapping[str, Any]) -> SiamFC:
-    """The network of a model folder, for inference: its weights hold convolutions with batch norm folded in.
-
-    Raises:
-        SettingsError: an unknown setting of the network.
-        WeightsError: the file does not hold exactly the folded parameters.
-    """
-    known = from_mapping(SiamFCNetworkSettings, settings, where="[network] of model.toml")
-    return with_folded_weights(SiamFC(known), path)
 
 
 def siamfc_losses(_: Any) -> Mapping[str, Loss]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,10 +27,9 @@ from siamtrack.errors import SettingsError, nearest
 from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX
 from siamtrack.layers.alexnet_rpn import AlexNetRPN
 from siamtrack.layers.rpn_heads import CELLS_LOST, DepthwiseHead, UpChannelHead
-from siamtrack.models.folded_weights import with_folded_weights
 from siamtrack.models.model import Model
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
-from siamtrack.settings import check_limits, from_mapping
+from siamtrack.settings import check_limits
 
 HEADS: Mapping[str, type[UpChannelHead | DepthwiseHead]] = {"up-channel": UpChannelHead, "depthwise": DepthwiseHead}
 
@@ -105,17 +103,6 @@ class SiamRPN(nn.Module):
         """
         cls, loc = self.head(self.backbone(z), self.backbone(x))
         return cls, loc
-
-
-def read_folded(path: Path, settings: Mapping[str, Any]) -> SiamRPN:
-    """The network of a model folder, for inference: its weights hold convolutions with batch norm folded in.
-
-    Raises:
-        SettingsError: an unknown setting of the network.
-        WeightsError: the file does not hold exactly the folded parameters.
-    """
-    known = from_mapping(SiamRPNNetworkSettings, settings, where="[network] of model.toml")
-    return with_folded_weights(SiamRPN(known), path)
 
 
 def names_of_pysot(settings: SiamRPNNetworkSettings, *, backbone: str = "alexnetlegacy") -> dict[str, str]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,10 +27,9 @@ from siamtrack.layers.mobilenet import MobileNetV2
 from siamtrack.layers.neck import Neck, central_cells
 from siamtrack.layers.resnet import BLOCKS, ResNet, official_name
 from siamtrack.layers.rpn_heads import LayerwiseHead
-from siamtrack.models.folded_weights import with_folded_weights
 from siamtrack.models.model import Model
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
-from siamtrack.settings import check_limits, from_mapping
+from siamtrack.settings import check_limits
 
 LAYERS: Mapping[str, tuple[int, ...]] = dict.fromkeys(BLOCKS, (2, 3, 4)) | {"mobilenetv2": (3, 4, 5, 6, 7)}
 """By backbone, the layers of stride 8, whose maps are equally large."""
@@ -121,17 +119,6 @@ class SiamRPNPP(nn.Module):
 
     def _template(self, pixels: Tensor) -> list[Tensor]:
         return [central_cells(features) for features in self.neck(self.backbone(pixels))]  # (N, C, 7, 7) each
-
-
-def read_folded(path: Path, settings: Mapping[str, Any]) -> SiamRPNPP:
-    """The network of a model folder, for inference: its weights hold convolutions with batch norm folded in.
-
-    Raises:
-        SettingsError: an unknown setting of the network.
-        WeightsError: the file does not hold exactly the folded parameters.
-    """
-    known = from_mapping(SiamRPNPPNetworkSettings, settings, where="[network] of model.toml")
-    return with_folded_weights(SiamRPNPP(known), path)
 
 
 def names_of_pysot(settings: SiamRPNPPNetworkSettings) -> dict[str, str]:
