@@ -1,26 +1,27 @@
 """Success AUC and precision of models over annotated sequences, one pass, in one run.
 
     python benchmarks/accuracy.py SEQUENCES [--model NAME_OR_FOLDER ...] [--precision auto] [--opencv CSRT ...]
+        [--nanotrack FOLDER]
 
 SEQUENCES holds NAME/groundtruth.txt and NAME/img/*.jpg. OpenCV's CSRT, KCF and so on need opencv-contrib-python-headless
-in place of opencv-python-headless.
+in place of opencv-python-headless. FOLDER holds the published nanotrackv3_*.onnx, and nanotrackv2_*.onnx for --opencv Nano.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
+from peers import nanotrack_v3, opencv
 
-from siamtrack.box import Box, Boxes
+from siamtrack.box import Boxes
 from siamtrack.datasets.sequences import Sequence, find_sequences
 from siamtrack.library import open_model
 from siamtrack.metrics.ope import precision, success_auc
-from siamtrack.tracking import track
+from siamtrack.tracking import Tracker, track
 
 
 def main() -> None:
@@ -31,22 +32,25 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--opencv", action="append", default=[], help="a tracker class of OpenCV, for example CSRT")
+    parser.add_argument("--nanotrack", type=Path, help="folder of NanoTrack v3, which is measured, too")
     arguments = parser.parse_args()
     sequences = find_sequences(arguments.sequences)
-    names = [*arguments.model, *(f"OpenCV {name}" for name in arguments.opencv)]
-    table: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    seconds = dict.fromkeys(names, 0.0)
-    trackers = {
+    trackers: dict[str, Tracker[Any]] = {
         name: open_model(name, runtime=arguments.runtime, precision=arguments.precision, overrides=arguments.overrides)
         for name in arguments.model
     }
+    if arguments.nanotrack:
+        trackers["NanoTrack v3"] = nanotrack_v3(arguments.nanotrack)
+    names = [*trackers, *(f"OpenCV {name}" for name in arguments.opencv)]
+    table: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    seconds = dict.fromkeys(names, 0.0)
     for sequence in sequences:
         for name in names:
             started = time.perf_counter()
             if name in trackers:
                 boxes = np.array([s.predictions[0].box for s in track(trackers[name], sequence.frames(), [sequence.first_box])])
             else:
-                boxes = np.array(list(_opencv(name.removeprefix("OpenCV "), sequence)))
+                boxes = np.array(list(opencv(name.removeprefix("OpenCV "), sequence, arguments.nanotrack)))
             seconds[name] += time.perf_counter() - started
             table[name].append(_scores(boxes, sequence))
         print(f"{sequence.name:28}" + "".join(f"  {table[n][-1][0]:.3f} {table[n][-1][1]:.3f}" for n in names), flush=True)
@@ -60,19 +64,6 @@ def main() -> None:
 def _scores(boxes: Boxes, sequence: Sequence) -> tuple[float, float]:
     truth = sequence.boxes[: len(boxes)]
     return success_auc(boxes, truth), precision(boxes, truth)
-
-
-def _opencv(name: str, sequence: Sequence) -> Iterator[Box]:
-    tracker = getattr(cv2, f"Tracker{name}_create")()
-    box = sequence.first_box
-    for number, frame in enumerate(sequence.frames()):
-        image = np.ascontiguousarray(frame.image[:, :, ::-1])
-        if number == 0:
-            tracker.init(image, tuple(round(v) for v in box))
-        else:
-            found, answer = tracker.update(image)
-            box = Box(*map(float, answer)) if found else box
-        yield box
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "siamdw": ("siamdw", {"width": 0.05}),
     "siamdw rpn": ("siamdw", {"width": 0.05, "head": "siamrpn"}),
 }
+THERE = torch.zeros(1, dtype=torch.bool)  # no pair without its target
 BOTH = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -126,7 +127,7 @@ def test_the_loss_falls_towards_the_truth(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     z, x = (torch.rand(2, 3, side, side, generator=generator) * 255 for side in (127, 159))
     boxes = torch.tensor([[50.0, 55.0, 60.0, 62.0], [45.0, 40.0, 64.0, 66.0]])
-    targets = Targets(boxes[:, :2] + boxes[:, 2:] / 2 - 79.5, boxes, 159, 3)
+    targets = Targets(boxes[:, :2] + boxes[:, 2:] / 2 - 79.5, boxes, torch.zeros(2, dtype=torch.bool), 159, 3)
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
     losses = []
     for _ in range(12):
@@ -146,7 +147,7 @@ def test_the_same_draw_counts_the_same_anchors() -> None:
     judge = recipe.kind.losses(recipe.network)["rpn"]
     cls, loc = torch.randn(1, 10, 17, 17, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 20, 17, 17)
     box = torch.tensor([[96.0, 96.0, 64.0, 64.0]])
-    losses = [judge((cls, loc), Targets(torch.zeros(1, 2), box, 255, draw)).loss.item() for draw in (5, 5, 6)]
+    losses = [judge((cls, loc), Targets(torch.zeros(1, 2), box, THERE, 255, draw)).loss.item() for draw in (5, 5, 6)]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -157,7 +158,7 @@ def test_a_perfect_answer_is_found() -> None:
     cls[0, 5 + 2, 2, 2] = 9.0
     judge = recipe.kind.losses(recipe.network)["rpn"]
     there, away = torch.tensor([[47.5, 47.5, 64.0, 64.0]]), torch.tensor([[0.0, 0.0, 40.0, 40.0]])
-    verdicts = [judge((cls, loc), Targets(torch.zeros(1, 2), box, 159, 0)) for box in (there, away)]
+    verdicts = [judge((cls, loc), Targets(torch.zeros(1, 2), box, THERE, 159, 0)) for box in (there, away)]
     assert [verdict.accuracy.item() for verdict in verdicts] == [1, 0]
     assert verdicts[0].responses.shape == (1, 5, 5)
     assert verdicts[0].responses.argmax() == 12

@@ -58,6 +58,12 @@ def test_the_cells_labelled_as_target_lie_around_it(search_size: int, offset: tu
     assert (found[~near] < 10).all()
 
 
+def test_a_negative_pair_has_no_cell_labelled_as_target() -> None:
+    made = pair((4.0, 4.0), box=(90, 90))
+    assert red(shown(made)).sum() > 12 * 40
+    assert not red(shown(made._replace(absent=True))).any()
+
+
 def test_the_box_and_the_centre_are_drawn() -> None:
     made = pair((-21.0, 13.0))
     search = shown(made).astype(int)

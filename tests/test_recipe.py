@@ -100,6 +100,27 @@ def test_impossible_recipes_are_refused(change: dict[str, Any]) -> None:
         replace(RECIPE, **change)
 
 
+def test_pysots_rate_rises_for_five_epochs_and_falls_from_there() -> None:
+    """`LR_WARMUP` of siamrpn_r50_l234_dwxcorr_8gpu: numpy.logspace from 0.005 to 0.0005 after five epochs from 0.001 up."""
+    recipe = read_recipe("siamrpnpp-paper")
+    rates = [recipe.learning_rate_at(epoch * recipe.steps_per_epoch + 7) for epoch in range(20)]
+    assert rates[:6] == pytest.approx([0.001, 0.00137973, 0.00190365, 0.00262653, 0.0036239, 0.005], rel=1e-4)
+    assert rates[5:] == pytest.approx(np.logspace(np.log10(0.005), np.log10(0.0005), 15).tolist())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"warmup_epochs": 2},
+        {"warmup_learning_rate": 0.1},
+        {"warmup_epochs": 2, "warmup_learning_rate": 0.1, "warmup_share": 0.1},
+    ],
+)
+def test_a_warmup_is_told_in_one_way(values: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="warmup_epochs is"):
+        Recipe(**values)
+
+
 def test_the_learning_rate_warms_up_and_falls() -> None:
     recipe = replace(RECIPE, epochs=4, pairs_per_epoch=1000, warmup_share=0.1)
     rates = [recipe.learning_rate_at(step) for step in range(recipe.steps + 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,14 @@ MOBILENET = SiamRPNPPNetworkSettings(
     template_size=95,
     search_size=127,
 )
-NARROW = {"up-channel": UP_CHANNEL, "depthwise": DEPTHWISE, "resnet18": RESNET, "mobilenetv2": MOBILENET}
+TOWER = replace(RESNET, used_layers=(3,), neck_channels=(8,), weighted=False, anchors=1, tower=2)
+NARROW = {
+    "up-channel": UP_CHANNEL,
+    "depthwise": DEPTHWISE,
+    "resnet18": RESNET,
+    "mobilenetv2": MOBILENET,
+    "tower": TOWER,
+}
 
 
 def narrow(name: str) -> Network:
@@ -209,6 +217,7 @@ def test_correlations_are_what_they_say() -> None:
         ("depthwise", (2 * 10, 4, 4), 6 - 2),
         ("resnet18", (2 * (6 + 7 + 8), 5, 5), 15 - 6),
         ("mobilenetv2", (2 * (12 + 14), 5, 5), 15 - 6),
+        ("tower", (2 * 8, 5, 5), 15 - 6),
     ],
 )
 def test_match_is_forward_for_any_number_of_targets_and_patches(name: str, kernels: tuple[int, ...], cells: int) -> None:
@@ -220,7 +229,7 @@ def test_match_is_forward_for_any_number_of_targets_and_patches(name: str, kerne
         assert templates.shape == (2, *kernels)
         maps = network.match(templates, x)
         repeated = z[:, None].expand(2, 3, *z.shape[1:]).flatten(0, 1)
-        for found, expected in zip(maps, network(repeated, x), strict=True):
+        for found, expected in zip(maps, network(repeated, x)[:2], strict=True):
             assert_close(found.flatten(0, 1), expected)
         a = network.settings.anchors
         size = cells if name not in ("up-channel", "depthwise") else (side - network.settings.template_size) // 8 + 1
@@ -231,13 +240,22 @@ def test_match_is_forward_for_any_number_of_targets_and_patches(name: str, kerne
 @pytest.mark.parametrize("name", NARROW)
 def test_every_parameter_learns(name: str) -> None:
     network = narrow(name)  # in eval mode, as biases before batch norm have no part in what it makes of a batch
-    cls, loc = network(pixels(2, network.settings.template_size), pixels(2, network.settings.search_size))
+    cls, loc = network(pixels(2, network.settings.template_size), pixels(2, network.settings.search_size))[:2]
     (cls.square().mean() + loc.square().mean()).backward()
     idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()]
     assert idle == []
     network.train()
     for maps in network(pixels(2, network.settings.template_size), pixels(2, network.settings.search_size)):
         assert maps.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv2"])
+def test_the_answer_for_training_ends_with_the_features_of_all_layers(name: str) -> None:
+    network = narrow(name)
+    z, x = pixels(2, network.settings.template_size), pixels(2, network.settings.search_size)
+    with torch.no_grad():
+        for found, seen in zip(network(z, x)[2:], (z, x), strict=True):
+            assert torch.equal(found, torch.cat(network.neck(network.backbone(seen)), 1))
 
 
 def test_learnt_weights_choose_between_layers() -> None:
@@ -249,7 +267,7 @@ def test_learnt_weights_choose_between_layers() -> None:
         assert_close(network(z, x)[0], sum(cls for cls, _ in single) / 3)  # all weights are equal at first
         network.head.cls_weight.copy_(torch.tensor([0.0, 0.0, 50.0]))
         network.head.loc_weight.copy_(torch.tensor([50.0, 0.0, 0.0]))
-        cls, loc = network(z, x)
+        cls, loc = network(z, x)[:2]
     assert_close(cls, single[2][0])
     assert_close(loc, single[0][1])
 

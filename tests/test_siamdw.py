@@ -23,20 +23,19 @@ from siamtrack.library import open_model
 from siamtrack.model_folder import WEIGHTS, Description
 from siamtrack.models.kinds import read_folded
 from siamtrack.models.siamdw import (
-    FIRST_SHARE,
     NETWORKS,
     PRESETS,
     TUNED,
     SiamDWFC,
     SiamDWNetworkSettings,
     SiamDWRPN,
-    first_epochs,
     names_of_siamdw,
 )
 from siamtrack.trackers.rpn import RPNSettings
 from siamtrack.trackers.siamfc import SiamFCSettings
 from siamtrack.training.parameters import enter_epoch, optimizer_of
 from siamtrack.training.recipe import Recipe
+from siamtrack.training.recipes import read_recipe
 
 NARROW = 1 / 16
 
@@ -287,7 +286,7 @@ def learning(network: nn.Module, epoch: int, recipe: Recipe) -> set[str]:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_units_begin_to_learn_one_after_another_from_the_last(backbone: str) -> None:
     network = narrow(backbone, "siamrpn")
-    recipe = Recipe(epochs=50, first_epoch=first_epochs(50))
+    recipe = Recipe(epochs=50, first_epoch=read_recipe("siamdw-paper").first_epoch)
     head = {f"head.{part}" for part in ("template_cls", "template_loc", "search_cls", "search_loc", "adjust")}
     units = [f"backbone.layer{unit}" for unit in ("2.4", "2.3", "2.2", "2.0", "1.2", "1.1", "1.0")]
     for number, epoch in enumerate((0, 5, 10, 15, 25, 30, 35), 1):
@@ -295,7 +294,7 @@ def test_units_begin_to_learn_one_after_another_from_the_last(backbone: str) -> 
         if epoch:
             assert learning(network, epoch - 1, recipe) == head | set(units[: number - 1])
     assert learning(network, 49, recipe) == head | set(units)
-    assert FIRST_SHARE["backbone.stem"] == math.inf
+    assert recipe.first_epoch["backbone.stem"] == math.inf
 
 
 def test_tuned_settings_fit_their_procedure_and_network() -> None:

@@ -22,9 +22,10 @@ from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.synthetic.material import Material
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, last_checkpoint, load_checkpoint
+from siamtrack.training.lessons import feature_loss, response_loss
 from siamtrack.training.loop import train
 from siamtrack.training.sources import TrainingData
-from siamtrack.training.teacher import check_teacher, feature_loss, response_loss
+from siamtrack.training.teacher import check_teacher
 from siamtrack.training.validation import Validation
 
 ONE_EPOCH = replace(RECIPE, epochs=1)

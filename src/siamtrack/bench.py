@@ -126,7 +126,7 @@ def run_bench(
     with _video(source, size, targets, total) as (path, rendered_boxes), read(path) as reader:
         given = list(boxes) or rendered_boxes
         for box in given:
-            check_box(box, *(reader.size or _sides(size)))
+            check_box(box, *(reader.size or sides_of(size)))
         trackers = installed_trackers(model, threads, overrides)
         if len(given) > 1:
             trackers[ONE_BY_ONE] = trackers[DEFAULT]
@@ -137,7 +137,7 @@ def run_bench(
     return Report(timings=timings, targets=len(given), one_by_one=one_by_one)
 
 
-def installed_trackers(model: str, threads: int | None, overrides: Sequence[str]) -> dict[str, Any]:
+def installed_trackers(model: str | Path, threads: int | None, overrides: Sequence[str]) -> dict[str, Any]:
     """The model on each runtime and precision that can be run here, by name."""
     trackers: dict[str, Any] = {}
     for runtime, precision in CANDIDATES:
@@ -160,7 +160,7 @@ def _video(source: str | None, size: str, targets: int, frames: int) -> Iterator
     if source is not None:
         yield source, []
         return
-    width, height = _sides(size)
+    width, height = sides_of(size)
     scene = Scene(width, height, objects=targets)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.mp4"
@@ -170,7 +170,12 @@ def _video(source: str | None, size: str, targets: int, frames: int) -> Iterator
         yield str(path), [scene.box(target, 0) for target in range(targets)]
 
 
-def _sides(size: str) -> tuple[int, int]:
+def sides_of(size: str) -> tuple[int, int]:
+    """Width and height of "WIDTHxHEIGHT", pixels.
+
+    Raises:
+        SettingsError: it is not that, or a side is not one of `SIDES`.
+    """
     width, _, height = size.lower().partition("x")
     if not all(side.isdecimal() and int(side) in SIDES for side in (width, height)):
         raise SettingsError(

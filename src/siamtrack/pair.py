@@ -1,4 +1,4 @@
-"""What a Siamese network learns from: a template, a search patch that shows the same target, and where it is there."""
+"""What a Siamese network learns from: a template, a search patch, and where the target, or another object, is there."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ class Pair(NamedTuple):
 
     template: Image  # (template_size, template_size, 3)
     search: Image  # (search_size, search_size, 3)
-    offset: NDArray[np.float32]  # (2,): x, y of the target's centre relative to the search patch's centre
-    box: NDArray[np.float32]  # (4,): x, y, w, h of the upright box around the target in the search patch
+    offset: NDArray[np.float32]  # (2,): x, y of the object's centre relative to the search patch's centre
+    box: NDArray[np.float32]  # (4,): x, y, w, h of the upright box around the object in the search patch
+    absent: bool = False  # that object is another one than the template's: a negative pair
     skipped: tuple[str, ...] = ()  # what could not be read while this pair was drawn, and was replaced by other pictures
 
 

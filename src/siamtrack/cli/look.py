@@ -9,13 +9,21 @@ import typer
 from rich.console import Console
 
 from siamtrack.cli import options
+from siamtrack.cli.make import TO_EXPORT, require
 from siamtrack.cli.progress import with_progress
-from siamtrack.errors import ModelError
+from siamtrack.errors import ModelError, OutputError, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.table import Table
 
+    from siamtrack.cost import Cost
+    from siamtrack.experiments.report import Table as Costs
+    from siamtrack.frames import Frame
+
 console = Console(highlight=False, markup=False, soft_wrap=True)
+OF_ONE_MODEL = {"source": "VIDEO", "box": "--box", "targets": "--targets", "model": "--model", "overrides": "--set"}
 
 
 def demo(
@@ -112,6 +120,7 @@ def _print_card(name: str) -> None:
 
 
 def bench(
+    ctx: typer.Context,
     source: Annotated[
         str | None, typer.Argument(metavar="VIDEO", help="What to time on, as for 'track'.", show_default="a rendered one")
     ] = None,
@@ -124,12 +133,27 @@ def bench(
     model: options.Model = "siamfc",
     threads: options.Threads = None,
     overrides: options.Overrides = None,
+    every: Annotated[bool, typer.Option("--all", metavar="", help="What every model costs, published networks, too.")] = False,
+    only: Annotated[
+        str | None, typer.Option("--models", metavar="PATTERN", help="With --all: only models with such a name: 'siamrpn*'.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="With --all: write the table here, too; .csv or .md.")
+    ] = None,
 ) -> None:
     """Time the loop stage by stage on every runtime, side by side in one run.
 
     Everything is in milliseconds a frame. With several targets, the default runtime also follows them one after the other,
     and the last line says what one batch for all of them gains.
+
+    With --all: parameters, multiply-adds and milliseconds of every model, embedded and published, with one target. Ctrl-C keeps
+    the models that are done.
     """
+    if every:
+        _bench_all(ctx, only or "*", frames, size, threads, out)
+        return
+    if only is not None or out is not None:
+        raise SettingsError("--models and --out belong to --all; add it, or leave them out.")
     from siamtrack.bench import run_bench
     from siamtrack.stages import STAGES
 
@@ -150,6 +174,49 @@ def bench(
     console.print(table)
     for line in report.notes:
         console.print(line)
+
+
+def _bench_all(ctx: typer.Context, pattern: str, frames: int, size: str, threads: int | None, out: Path | None) -> None:
+    """Prints what the models cost, and writes it after each of them."""
+    typed = [text for name, text in OF_ONE_MODEL.items() if (s := ctx.get_parameter_source(name)) and s.name == "COMMANDLINE"]
+    if typed:
+        raise SettingsError(f"--all times every model on a rendered video with one target; leave out {', '.join(typed)}.")
+    if out is not None and out.suffix not in (".csv", ".md"):
+        raise OutputError(f"'{out}' has the ending '{out.suffix}'; the table is written as .csv or .md: {out.stem}.csv")
+    require(TO_EXPORT, "Timing published networks")
+    from siamtrack.cost import costs, notes_on, table_of
+    from siamtrack.output_paths import check_path
+    from siamtrack.synthetic.made_folder import write_text
+
+    if out is not None:
+        check_path(out)
+    measured: list[Cost] = []
+    try:
+        for cost in costs(pattern, frames=frames, size=size, threads=threads, watch=_watch_model):
+            measured.append(cost)
+            if out is not None:
+                table = table_of(measured)
+                write_text(out, table.csv() if out.suffix == ".csv" else table.markdown())
+    finally:  # Ctrl-C, too
+        if measured:
+            _print_wide(table_of(measured))
+            console.print("\n".join(notes_on(measured)))
+
+
+def _watch_model(frames: Iterable[Frame], total: int, name: str) -> Iterable[Frame]:
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"timing: {name}")
+    return with_progress(frames, total)
+
+
+def _print_wide(table: Costs) -> None:
+    """Names and numbers are never cut: a row that is wider than the terminal goes on in the next line."""
+    from rich.measure import Measurement
+
+    drawn = _table(*(heading.replace(" ", "\n") for heading in table.columns), numbers=True)
+    for row in table.texts:
+        drawn.add_row(*row)
+    wide = Measurement.get(console, console.options.update(width=10_000), drawn).maximum
+    Console(file=console.file, width=max(wide, console.width), highlight=False).print(drawn, crop=False)
 
 
 def doctor() -> None:

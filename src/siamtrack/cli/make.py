@@ -29,8 +29,11 @@ def train(
     start: Annotated[
         str | None, typer.Option("--from", metavar="MODEL", help="Model, model folder or checkpoint to begin with.")
     ] = None,
+    backbone: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="ImageNet weights to begin the backbone with: torchvision's, PySOT's.")
+    ] = None,
     teacher: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Checkpoint of a network whose features are learnt too.")
+        Path | None, typer.Option(metavar="FILE", help="Checkpoint whose features are learnt too, or the folder of NanoTrack.")
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes that make training pairs.")] = 1,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
@@ -38,13 +41,14 @@ def train(
 ) -> None:
     """Train a network from annotated videos, images, and pictures.
 
-    Recipes that come along: siamfc, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune, siamrpn-small,
-    siamrpnpp-small, siamdw-small. NAME is a data set
+    Recipes that come along: siamfc, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune, siamrpn-paper,
+    siamrpn-small, siamrpnpp-paper, siamrpnpp-mobilenet-paper, siamrpnpp-small, siamdw-paper, siamdw-small. NAME is a data set
     (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own, 'pictures' for stills and cut-outs, or 'world'
     for scenes made up of them; 'world' and 'squares' alone are drawn. Ctrl-C stops it; the same command goes on from the
     last checkpoint. Several processes: torchrun --nproc-per-node N -m siamtrack train ...
     """
     require(TO_TRAIN, "Training")
+    from siamtrack.models.checkpoint_files import read_parameters
     from siamtrack.output_paths import check_folder
     from siamtrack.training.loop import train
     from siamtrack.training.origin import check_networks
@@ -53,13 +57,14 @@ def train(
 
     settings = read_recipe(recipe, overrides or ())
     check_folder(out)
-    networks = {"teacher": _checkpoint(teacher), "initial": _checkpoint(start)}
-    check_networks(settings, **networks)  # before the data, which takes longer
+    networks = {"teacher": _teacher(teacher), "initial": _checkpoint(start)}
+    imagenet = read_parameters(backbone) if backbone else None
+    check_networks(settings, **networks, imagenet=imagenet)  # before the data, which takes longer
     opened = open_data(parsed_places(data), settings.crops)
     if _rank() == 0:
         console.print("\n".join([*opened.describe(), *_licences(start)]))
     try:
-        train(settings, opened, out, **networks, workers=workers, device=device)
+        train(settings, opened, out, **networks, imagenet=imagenet, workers=workers, device=device)
     except KeyboardInterrupt:
         if _rank() == 0:
             console.print("Stopped. The same command goes on from the last checkpoint.")
@@ -69,6 +74,15 @@ def train(
         console.print(
             f"Done; {out} holds the weights of {chosen}. 'siamtrack export {out} --out MODEL_FOLDER' makes a model of it."
         )
+
+
+def _teacher(path: Path | None) -> Any:
+    """The network in a checkpoint, or NanoTrack in a folder with its files."""
+    from siamtrack.training.nanotrack import FILES, NanoTrack
+
+    if path is not None and any((path / name).is_file() for name, _ in FILES.values()):
+        return NanoTrack(path)
+    return _checkpoint(path)
 
 
 def _checkpoint(name: str | Path | None) -> Any:

@@ -83,9 +83,9 @@ def anchor_targets(
     overlaps = _overlaps(centers, sizes, grid)
     there = ~absent[:, None, None, None]
     keys = torch.rand(overlaps.shape, generator=generator, device=generator.device, dtype=torch.float64).to(boxes.device)
-    positive = _drawn((overlaps > s.positive_iou) & there, keys, s.positives)
-    negative = _drawn((overlaps < s.negative_iou) & there, keys, s.negatives)
-    negative |= _drawn(_near(centers, grid) & ~there, keys, s.absent_negatives)
+    positive = drawn((overlaps > s.positive_iou) & there, keys, s.positives)
+    negative = drawn((overlaps < s.negative_iou) & there, keys, s.negatives)
+    negative |= drawn(near(centers, grid) & ~there, keys, s.absent_negatives)
     labels = torch.where(positive, 1, torch.where(negative, 0, -1))
     places, extents = centers[:, :, None, None, None], sizes[:, :, None, None, None]
     offsets = torch.cat([(places - grid[:2]) / grid[2:], (extents / grid[2:]).log()], 1)
@@ -104,8 +104,13 @@ def _overlaps(centers: Tensor, sizes: Tensor, grid: Tensor) -> Tensor:
     return inside / (w * h + aw * ah - inside)
 
 
-def _near(centers: Tensor, grid: Tensor) -> Tensor:
-    """Whether an anchor belongs to the cells around a point, (B, A, R, R)."""
+def near(centers: Tensor, grid: Tensor) -> Tensor:
+    """Whether an anchor belongs to the 7 x 7 cells around a point, (B, A, R, R).
+
+    Args:
+        centers: (B, 2), x and y, patch pixels.
+        grid: (4, A, R, R), see `anchor_targets`.
+    """
     places = grid[0, 0, 0], grid[1, 0, :, 0]  # x by column, y by row
     index = torch.arange(len(places[0]), device=centers.device)
     columns, rows = (
@@ -115,9 +120,9 @@ def _near(centers: Tensor, grid: Tensor) -> Tensor:
     return (columns[:, None, None, :] & rows[:, None, :, None]).expand(-1, grid.shape[1], -1, -1)
 
 
-def _drawn(candidates: Tensor, keys: Tensor, most: int) -> Tensor:
-    """Of each pair's candidates those with the highest keys, at most so many; (B, A, R, R) each."""
+def drawn(candidates: Tensor, keys: Tensor, most: int) -> Tensor:
+    """Of each pair's candidates those with the highest keys (0 or more), at most so many; (B, A, R, R) each."""
     ranked = torch.where(candidates, keys, -1.0).flatten(1)
     chosen = ranked.topk(min(most, ranked.shape[1])).indices
-    drawn = torch.zeros_like(ranked, dtype=torch.bool).scatter(1, chosen, True)
-    return candidates & drawn.reshape(candidates.shape)
+    highest = torch.zeros_like(ranked, dtype=torch.bool).scatter(1, chosen, True)
+    return candidates & highest.reshape(candidates.shape)

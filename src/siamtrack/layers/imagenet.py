@@ -33,10 +33,15 @@ _EXPANSION = ("layer1.0.conv.0.", "layer1.0.conv.1.")  # of MobileNetV2's first 
 
 
 def load_imagenet(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) -> None:
-    """Puts the parameters of a network that was trained on ImageNet in place of the backbone's own.
+    """Puts the parameters of a network that was trained on ImageNet in place of the backbone's own; see `converted`."""
+    backbone.load_state_dict(converted(backbone, parameters))
+
+
+def converted(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The backbone's parameters as those of a network that was trained on ImageNet; the backbone itself stays as it is.
 
     Args:
-        backbone: as wide as the network in the file; torchvision's have width 1.
+        backbone: as wide as the network in the file; torchvision's have width 1. May be on the device "meta".
         parameters: a state dict of torchvision's resnet18, resnet34, resnet50 or mobilenet_v2, or of PySOT's backbones.
 
     Raises:
@@ -61,7 +66,7 @@ def load_imagenet(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tenso
             "Give those of the same network, width and depth, from torchvision or PySOT."
         )
     _adapt_colours(backbone, values, from_torchvision)
-    backbone.load_state_dict(own | values)
+    return own | values
 
 
 def _is_torchvision(backbone: ResNet | MobileNetV2, found: Mapping[str, Tensor]) -> bool:

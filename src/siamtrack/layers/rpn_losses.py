@@ -12,9 +12,14 @@ CVPR 2018, sec. 3.2), STVIR/pysot and this code:
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+LARGEST = 100.0
+"""Times width and height of an anchor, or the inverse: `iou_loss` does not follow sizes beyond it."""
 
 
 def select_cross_entropy(cls: Tensor, labels: Tensor) -> Tensor:
@@ -58,6 +63,53 @@ def box_loss(loc: Tensor, offsets: Tensor, weights: Tensor, *, smooth: float = 0
     said = torch.where(weights[:, None] > 0, said, wanted)
     errors = F.smooth_l1_loss(said, wanted, reduction="none", beta=smooth).sum(1)
     return (errors * weights).sum() / len(loc)
+
+
+def iou_loss(loc: Tensor, boxes: Tensor, grid: Tensor, labels: Tensor) -> Tensor:
+    """How little the boxes of positive anchors overlap the target: 1 - IoU, the mean over all of them in the batch.
+
+    Source: linear IoU loss of hqucv/siamban, the code of Chen, Zhong, Li, Zhang, Ji, "Siamese Box Adaptive Network for Visual
+    Tracking", CVPR 2020, sec. 3.2, whose boxes are distances to four sides; here they are offsets of an anchor.
+
+    Args:
+        loc: (B, 4A, R, R), as (4, A): dx, dy, dw, dh. Sizes beyond `LARGEST` times the anchor's count as that.
+        boxes: (B, 4), x, y, w, h of the target, patch pixels.
+        grid: (4, A, R, R), the anchors in the patch, x and y of the centre, w, h.
+        labels: (B, A, R, R); 1 for positive anchors.
+
+    Returns:
+        A scalar, 0 to 1; 0 where the batch has no positive anchor.
+    """
+    positive = labels == 1
+    pair, anchor = torch.nonzero(positive.flatten(1), as_tuple=True)
+    said = _split(loc, 4).flatten(2)[pair, :, anchor]  # (positives, 4): no other anchor has a part in the gradient
+    wanted = boxes.to(said)[pair]
+    target = torch.cat([wanted[:, :2], wanted[:, :2] + wanted[:, 2:]], 1)
+    lost = 1 - overlaps(corners(said, grid.to(said).flatten(1).T[anchor]), target)
+    return lost.sum() / max(1, len(lost))
+
+
+def corners(offsets: Tensor, anchors: Tensor) -> Tensor:
+    """The boxes that offsets of anchors mean; sizes beyond `LARGEST` times the anchor's, or the inverse, count as that.
+
+    Args:
+        offsets: (..., 4), dx, dy, dw, dh.
+        anchors: (..., 4), x and y of the centre, w, h.
+
+    Returns:
+        (..., 4), left, top, right, bottom.
+    """
+    center = anchors[..., :2] + offsets[..., :2] * anchors[..., 2:]
+    half = anchors[..., 2:] * offsets[..., 2:].clamp(-math.log(LARGEST), math.log(LARGEST)).exp() / 2
+    return torch.cat([center - half, center + half], -1)
+
+
+def overlaps(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union of boxes (..., 4), left, top, right, bottom -> (...)."""
+    low, high = torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])
+    inside = (high - low).clamp_min(0).prod(-1)
+    areas = sum(((box[..., 2:] - box[..., :2]).prod(-1) for box in (first, second)), start=-inside)
+    return inside / areas.clamp_min(1e-9)
 
 
 def _split(maps: Tensor, parts: int) -> Tensor:

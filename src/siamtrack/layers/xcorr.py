@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -126,6 +128,34 @@ def grouped_depthwise_cross_correlation(templates: Tensor, searches: Tensor) -> 
     Returns:
         (N, C, H - h + 1, W - w + 1).
     """
+    maps: Tensor = _Depthwise.apply(templates, searches)  # type: ignore[no-untyped-call]
+    return maps
+
+
+class _Depthwise(torch.autograd.Function):
+    """A convolution with a group a channel. PyTorch takes most of a training step for the gradient of its kernels: they are as
+    many as maps, and each of them gets the sum over a whole map, which is 25 products of maps here.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, templates: Tensor, searches: Tensor) -> Tensor:
+        templates, searches = templates.contiguous(), searches.contiguous()
+        ctx.save_for_backward(templates, searches)
+        return _by_channel(templates, searches)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        templates, searches = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        h, w = templates.shape[2:]
+        height, width = gradient.shape[2:]
+        wide, maps = gradient.float(), searches.float()
+        sums = [(maps[..., i : i + height, j : j + width] * wide).sum((2, 3)) for i in range(h) for j in range(w)]
+        of_templates = torch.stack(sums, 2).reshape(templates.shape).to(templates.dtype)
+        return of_templates, _by_channel(templates.flip(2, 3), F.pad(gradient, (w - 1, w - 1, h - 1, h - 1)))
+
+
+def _by_channel(templates: Tensor, searches: Tensor) -> Tensor:
     n, c, h, w = templates.shape
     maps = F.conv2d(searches.reshape(1, n * c, *searches.shape[2:]), templates.reshape(n * c, 1, h, w), groups=n * c)
     return maps.reshape(n, c, *maps.shape[2:])

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 class Targets(NamedTuple):
     """What is right for B training pairs."""
 
-    offsets: Tensor  # (B, 2) float32, x and y of the target from the centre of the search patch, patch pixels
-    boxes: Tensor  # (B, 4) float32, x, y, w, h of the target in the search patch, patch pixels
+    offsets: Tensor  # (B, 2) float32, x and y of the object from the centre of the search patch, patch pixels
+    boxes: Tensor  # (B, 4) float32, x, y, w, h of the object in the search patch, patch pixels
+    absent: Tensor  # (B,) bool: that object is another one than the template's, and the target is not there
     search_size: int  # side of the search patches, pixels
     draw: int  # seeds what is drawn at random; the same number draws the same
 
@@ -22,7 +23,7 @@ class Verdict(NamedTuple):
     """How wrong a network is about a batch of B pairs."""
 
     loss: Tensor  # scalar
-    accuracy: Tensor  # scalar: share of the pairs whose target is found
+    accuracy: Tensor  # scalar: share of the pairs that show the target in which it is found; 0 where none shows it
     responses: Tensor  # (B, R, R) float32, detached: where the network sees the target, to look at
 
 

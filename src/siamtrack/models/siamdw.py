@@ -9,12 +9,12 @@ Differences between paper, official code (researchmm/SiamDW) and this code:
   It runs its published weights with one score an anchor ("thinner", 256 channels), and trains with two by default ("thicker",
   512 channels).
 * One score s an anchor: the official code takes sigmoid(s). Here `cls` is (0, s), whose softmax that is.
-* Stem: frozen for good in the official code, which unfreezes units alone (see `FIRST_SHARE`).
+* Training: the official code begins with ImageNet weights and lets CIResNet22 learn unit by unit, from the last one on; the
+  epochs are in the recipe `siamdw-paper`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -152,27 +152,6 @@ class SiamDWRPN(nn.Module):
 
 NETWORKS: Mapping[str, type[SiamDWFC] | type[SiamDWRPN]] = {"siamfc": SiamDWFC, "siamrpn": SiamDWRPN}
 """The networks by the head that they have."""
-
-
-FIRST_SHARE: Mapping[str, float] = {
-    "backbone.layer2.4": 0.0,
-    "backbone.layer2.3": 0.1,
-    "backbone.layer2.2": 0.2,
-    "backbone.layer2.0": 0.3,
-    "backbone.layer1.2": 0.5,
-    "backbone.layer1.1": 0.6,
-    "backbone.layer1.0": 0.7,
-    "backbone.stem": math.inf,
-}
-"""When the units begin to learn, the last one first, in a training that starts with ImageNet weights: beginning of the names of
-parameters -> share of the training that is over by then. The head learns all the time. Source: the official code, which does so
-with CIResNet22 alone. It counts epochs from 1, so that in its 50 epochs all but the first begin one epoch earlier than here,
-and by a slip (index -0) it lets `layer2.0` take statistics for batch norm from the start."""
-
-
-def first_epochs(epochs: int) -> dict[str, float]:
-    """`FIRST_SHARE` of a training of so many epochs: the table `first_epoch` of a recipe."""
-    return {prefix: round(share * epochs, 6) for prefix, share in FIRST_SHARE.items()}
 
 
 _COMMON = {

@@ -7,7 +7,8 @@ Differences between paper, official code (bertinetto/siamese-fc) and this code:
 * Adjust layer: one gain and one bias after the correlation; the official code fixes the gain at 1e-3 and learns the
   bias; so does this code.
 * Training response: 15 x 15 from 239 px in the official code; here as the recipe says, 17 x 17 from 255 px by default.
-* Labels: the target may lie away from the centre of the search patch here; the label disc moves with it.
+* Labels: the target may lie away from the centre of the search patch here; the label disc moves with it. A negative pair, of
+  two different objects, has negative labels alone; the papers' code has no such pairs.
 * Loss: the same balanced logistic loss, computed as softplus(-y v), which cannot overflow.
 """
 
@@ -111,9 +112,10 @@ def labels(offsets: Tensor, cells: int, *, radius_px: float = 16.0) -> Tensor:
 
 
 def peak_is_positive(responses: Tensor, targets: Tensor) -> Tensor:
-    """Share of the batch whose highest cell carries a positive label, in [0, 1]."""
+    """Share of the maps with positive labels whose highest cell carries one, in [0, 1]; 0 where no map has any."""
     peaks = responses.flatten(1).argmax(1, keepdim=True)
-    return (targets.flatten(1).gather(1, peaks) > 0).float().mean()
+    positive = targets.flatten(1) > 0
+    return positive.gather(1, peaks).sum() / positive.any(1).sum().clamp_min(1)
 
 
 def siamfc_losses(_: Any) -> Mapping[str, Loss]:
@@ -123,6 +125,7 @@ def siamfc_losses(_: Any) -> Mapping[str, Loss]:
         def judge(answer: tuple[Tensor, ...], targets: Targets) -> Verdict:
             responses = answer[0]
             wanted = labels(targets.offsets, responses.shape[-1])
+            wanted = torch.where(targets.absent[:, None, None], -1.0, wanted)
             return Verdict(loss(responses, wanted), peak_is_positive(responses, wanted), responses.detach().float())
 
         return judge

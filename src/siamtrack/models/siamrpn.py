@@ -28,8 +28,8 @@ from siamtrack.layers.alexnet import RECEPTIVE_FIELD_PX, TOTAL_STRIDE_PX
 from siamtrack.layers.alexnet_rpn import AlexNetRPN
 from siamtrack.layers.rpn_heads import CELLS_LOST, DepthwiseHead, UpChannelHead
 from siamtrack.models.model import Model
+from siamtrack.models.network_limits import check_network
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
-from siamtrack.settings import check_limits
 
 HEADS: Mapping[str, type[UpChannelHead | DepthwiseHead]] = {"up-channel": UpChannelHead, "depthwise": DepthwiseHead}
 
@@ -51,16 +51,7 @@ class SiamRPNNetworkSettings:
     def __post_init__(self) -> None:
         if self.head not in HEADS:
             raise SettingsError(f"The setting head is '{self.head}'. {nearest(self.head, HEADS)}")
-        smallest = RECEPTIVE_FIELD_PX + CELLS_LOST * TOTAL_STRIDE_PX
-        check_limits(
-            self,
-            {
-                "width": (0.001, 100),
-                "anchors": (1, 1000),
-                "template_size": (smallest, 4096),
-                "search_size": (self.template_size, 4096),
-            },
-        )
+        check_network(self, smallest_template=RECEPTIVE_FIELD_PX + CELLS_LOST * TOTAL_STRIDE_PX)
 
 
 class SiamRPN(nn.Module):

@@ -28,8 +28,8 @@ from siamtrack.layers.neck import Neck, central_cells
 from siamtrack.layers.resnet import BLOCKS, ResNet, official_name
 from siamtrack.layers.rpn_heads import LayerwiseHead
 from siamtrack.models.model import Model
+from siamtrack.models.network_limits import check_network
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
-from siamtrack.settings import check_limits
 
 LAYERS: Mapping[str, tuple[int, ...]] = dict.fromkeys(BLOCKS, (2, 3, 4)) | {"mobilenetv2": (3, 4, 5, 6, 7)}
 """By backbone, the layers of stride 8, whose maps are equally large."""
@@ -50,6 +50,7 @@ class SiamRPNPPNetworkSettings:
     used_layers: tuple[int, ...] = (2, 3, 4)  # of the backbone; 3, 5, 7 of mobilenetv2 in PySOT
     neck_channels: tuple[int, ...] = (256, 256, 256)  # of the heads, for each used layer
     weighted: bool = True  # learnt weights of the layers; else their mean
+    tower: int = 0  # 3 x 3 convolutions behind each correlation; none in the paper
     anchors: int = 5  # at a cell
     template_size: int = 127  # px
     search_size: int = 255  # px
@@ -64,15 +65,7 @@ class SiamRPNPPNetworkSettings:
             raise SettingsError(
                 f"The setting neck_channels is {self.neck_channels}; expected one above 0 for each of {len(layers)} layers."
             )
-        check_limits(
-            self,
-            {
-                "width": (0.001, 100),
-                "anchors": (1, 1000),
-                "template_size": (SMALLEST_PX, 4096),
-                "search_size": (self.template_size, 4096),
-            },
-        )
+        check_network(self, smallest_template=SMALLEST_PX)
 
 
 class SiamRPNPP(nn.Module):
@@ -89,7 +82,7 @@ class SiamRPNPP(nn.Module):
         else:
             self.backbone = ResNet(s.backbone, s.used_layers, s.width)
         self.neck = Neck(self.backbone.channels, s.neck_channels)
-        self.head = LayerwiseHead(s.neck_channels, s.anchors, weighted=s.weighted)
+        self.head = LayerwiseHead(s.neck_channels, s.anchors, weighted=s.weighted, tower=s.tower)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels (N, 3, 127, 127), RGB, 0..255 -> kernels (N, 2 L C, 5, 5), of L layers, cls before loc in each."""
@@ -104,7 +97,7 @@ class SiamRPNPP(nn.Module):
         """
         return self.head.match(templates, self.neck(self.backbone(pixels)))
 
-    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """For training: one search patch a template.
 
         Args:
@@ -112,10 +105,12 @@ class SiamRPNPP(nn.Module):
             x: search pixels (B, 3, X, X).
 
         Returns:
-            cls (B, 2A, R, R) and loc (B, 4A, R, R), see `match`.
+            cls (B, 2A, R, R) and loc (B, 4A, R, R), see `match`; the features of all layers behind the neck, of the template
+            (B, C, 15, 15), before its middle is cut out, and of the search patch (B, C, 31, 31).
         """
-        cls, loc = self.head(self._template(z), self.neck(self.backbone(x)))
-        return cls, loc
+        templates, searches = self.neck(self.backbone(z)), self.neck(self.backbone(x))
+        cls, loc = self.head([central_cells(features) for features in templates], searches)
+        return cls, loc, torch.cat(templates, 1), torch.cat(searches, 1)
 
     def _template(self, pixels: Tensor) -> list[Tensor]:
         return [central_cells(features) for features in self.neck(self.backbone(pixels))]  # (N, C, 7, 7) each
@@ -156,4 +151,4 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`, which has
 none yet for long-term tracking ("..._lt")."""
 
-MODEL = Model(settings=SiamRPNPPNetworkSettings, build=SiamRPNPP, procedure=rpn_procedure, losses=rpn_losses)
+MODEL = Model(settings=SiamRPNPPNetworkSettings, build=SiamRPNPP, procedure=rpn_procedure, losses=rpn_losses, features=True)

@@ -4,12 +4,17 @@ Three kinds, each drawn from a picture by one warp a view, so that every pixel i
 * a still seen twice, through two different warps;
 * a cut-out object pasted on one background twice, with its own motion and deformation, among other objects;
 * two frames of a real track.
+
+A negative pair has the template of one such pair and the search patch of another, whose pictures do not show the target of the
+first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +26,10 @@ from siamtrack.pair import Pair, flipped
 from siamtrack.settings import check_limits
 from siamtrack.synthetic import photometric
 from siamtrack.synthetic.material import Material
-from siamtrack.warp import Matrix, crop_map, mapped_box, paste, random_warp, warp
+from siamtrack.warp import Matrix, crop_map, mapped_box, mapped_cutout, paste, random_warp, warp
 
 CENTERED = np.zeros(2, np.float32)
+_OTHER_TRIES = 8  # for a pair of other pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,7 @@ class PairSettings:
     """
 
     warp_share: float = 0.5  # of the pairs: a still seen twice
+    any_place: bool = True  # in stills without boxes, and in a fifth of the others, the target is any place; else boxes alone
     paste_share: float = 0.4  # of the pairs: a cut-out pasted twice
     track_share: float = 0.1  # of the pairs: two frames of a real track
     max_shift: float = 40.0  # of the target from the centre of the search patch
@@ -58,10 +65,19 @@ class PairSettings:
         check_limits(self, limits)
 
 
+class _Drawn(NamedTuple):
+    """A pair that is to be recorded, and the pictures it was made of."""
+
+    pair: Pair
+    target: Path  # that the target was taken from
+    seen: frozenset[Path]  # that the search patch shows, without the objects beside the target
+
+
 class PairSource:
     """Pairs by number: the same settings, sizes, seed and material give the same pair for the same number, always.
 
-    Sizes in pixels and context are those of the network that is to learn; as default the paper's.
+    Sizes in pixels and context are those of the network that is to learn; as default the paper's. `negative` is the share of
+    negative pairs; where all pictures are the same one there are none.
 
     Raises:
         DataError: there is no material for any kind of pair that has a share.
@@ -76,6 +92,7 @@ class PairSource:
         template_size: int = 127,
         search_size: int = 255,
         context: float = 0.5,
+        negative: float = 0.0,
     ) -> None:
         self.material = material
         self.settings = settings
@@ -83,8 +100,10 @@ class PairSource:
         self.template_size = template_size
         self.search_size = search_size
         self.context = context
-        kinds: list[tuple[float, object, Callable[[np.random.Generator], Pair]]] = [
-            (settings.warp_share, material.stills, self._warped),
+        self.negative = negative
+        self._targets = [still for still in material.stills if still.boxes or settings.any_place]
+        kinds: list[tuple[float, object, Callable[[np.random.Generator], _Drawn]]] = [
+            (settings.warp_share, self._targets, self._warped),
             (settings.paste_share, material.stills and material.cutouts, self._pasted),
             (settings.track_share, material.tracks, self._tracked),
         ]
@@ -101,8 +120,10 @@ class PairSource:
 
     def __getitem__(self, number: int) -> Pair:
         rng = np.random.default_rng((self.seed, number))
-        kind = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
-        pair = kind(rng)
+        drawn = self._drawn(rng)
+        pair = drawn.pair
+        if self.negative and rng.random() < self.negative:  # drawn where there is a share alone
+            pair = self._with_another(rng, drawn)
         if rng.random() < 0.5:
             pair = flipped(pair)
         if rng.random() < self.settings.grey_share:
@@ -110,23 +131,37 @@ class PairSource:
         quality = photometric.random_quality
         return pair._replace(template=quality(pair.template, rng), search=quality(pair.search, rng))
 
-    def _warped(self, rng: np.random.Generator) -> Pair:
-        still = self.material.stills[rng.integers(len(self.material.stills))]
+    def _drawn(self, rng: np.random.Generator) -> _Drawn:
+        kind = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
+        return kind(rng)
+
+    def _with_another(self, rng: np.random.Generator, first: _Drawn) -> Pair:
+        """The pair with another's search patch; as it was where a few tries find only such as show its own target."""
+        for _ in range(_OTHER_TRIES):
+            second = self._drawn(rng)
+            if first.target not in second.seen:
+                return second.pair._replace(template=first.pair.template, absent=True)
+        return first.pair
+
+    def _warped(self, rng: np.random.Generator) -> _Drawn:
+        still = self._targets[rng.integers(len(self._targets))]
         picture = still.read()
-        known = still.boxes and rng.random() < 0.8
+        known = still.boxes and not (self.settings.any_place and rng.random() >= 0.8)
         box = still.boxes[rng.integers(len(still.boxes))] if known else _random_box(picture, rng)
         pair = self._views(rng, picture, picture, box, box, strength=1.0)
         if self.material.cutouts and rng.random() < 0.25:  # something new has come into the picture, beside the target
             self._paste_distractors(rng, pair.search, pair.offset, count=1)
-        return pair
+        return _Drawn(pair, still.path, frozenset([still.path]))
 
-    def _tracked(self, rng: np.random.Generator) -> Pair:
+    def _tracked(self, rng: np.random.Generator) -> _Drawn:
         track = self.material.tracks[rng.integers(len(self.material.tracks))]
         present = track.present
         first = present[rng.integers(len(present))]
         near = [i for i in present if abs(i - first) <= self.settings.max_frame_gap]
         second = near[rng.integers(len(near))]
-        return self._views(rng, track.read(first), track.read(second), track.boxes[first], track.boxes[second], strength=0.3)
+        boxes = track.boxes[first], track.boxes[second]
+        pair = self._views(rng, track.read(first), track.read(second), *boxes, strength=0.3)
+        return _Drawn(pair, track.frames[0], frozenset(track.frames[:1]))
 
     def _views(
         self, rng: np.random.Generator, first: Image, second: Image, first_box: Box, second_box: Box, *, strength: float
@@ -137,28 +172,32 @@ class PairSource:
         template, search = warp(first, template_map, self.template_size), warp(second, search_map, self.search_size)
         return Pair(template, search, offset, mapped_box(search_map, second_box))
 
-    def _pasted(self, rng: np.random.Generator) -> Pair:
-        cutout = self.material.cutouts[rng.integers(len(self.material.cutouts))].read()
-        background = self.material.stills[rng.integers(len(self.material.stills))].read()
+    def _pasted(self, rng: np.random.Generator) -> _Drawn:
+        source = self.material.cutouts[rng.integers(len(self.material.cutouts))]
+        cutout = source.read()
+        still = self.material.stills[rng.integers(len(self.material.stills))]
+        background = still.read()
         place = _random_box(background, rng)
         offset = _random_offset(rng, self.settings.max_shift)
         template = warp(background, self._template_map(place), self.template_size)
         if rng.random() < 0.3:  # the target has moved on to another ground
-            background = self.material.stills[rng.integers(len(self.material.stills))].read()
+            still = self.material.stills[rng.integers(len(self.material.stills))]
+            background = still.read()
             place = _random_box(background, rng)
         behind = random_warp(rng, self.search_size, _random_offset(rng, 60), 1.0) @ self._search_map(place)
         # mirrored at its border half of the time: a target near the border of its frame is not the usual case
         search = warp(background, behind, self.search_size, mirror=rng.random() < 0.5)
 
         whole = Box(0, 0, cutout.shape[1], cutout.shape[0])
-        still = random_warp(rng, self.template_size, CENTERED, 0.2) @ self._template_map(whole)
+        at_rest = random_warp(rng, self.template_size, CENTERED, 0.2) @ self._template_map(whole)
         moved = random_warp(rng, self.search_size, offset, 1.3) @ self._search_map(whole)
         self._paste_distractors(rng, search, offset, count=int(rng.integers(0, 4)), look_alike=cutout)
-        paste(template, cutout, still)
+        paste(template, cutout, at_rest)
         paste(search, _recoloured(cutout, rng, 0.4), moved)
         if rng.random() < 0.15:
             self._paste_occluder(rng, search, offset)
-        return Pair(template, search, offset, mapped_box(moved, whole))
+        pair = Pair(template, search, offset, mapped_cutout(moved, cutout))
+        return _Drawn(pair, source.path, frozenset([source.path, still.path]))
 
     def _paste_distractors(
         self,

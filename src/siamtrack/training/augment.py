@@ -106,6 +106,7 @@ class PairPlan(NamedTuple, Generic[P]):
     offset: NDArray[np.float32]  # (2,), as in `Pair`, before the flip
     box: NDArray[np.float32]  # (4,), as in `Pair`, before the flip
     flip: bool
+    absent: bool = False  # as in `Pair`
     skipped: tuple[str, ...] = ()  # as in `Pair`
 
     def drawn(self, painted: Callable[[P], Crop]) -> Pair:
@@ -128,7 +129,7 @@ class PairPlan(NamedTuple, Generic[P]):
 
     def with_pictures(self, template: Image, search: Image) -> Pair:
         """The pair of these patches, which are flipped here."""
-        pair = Pair(template, search, self.offset, self.box, self.skipped)
+        pair = Pair(template, search, self.offset, self.box, self.absent, self.skipped)
         return flipped(pair) if self.flip else pair
 
 
@@ -146,7 +147,7 @@ def make_pair(
     search_size: int,
     other: Other,
 ) -> Pair:
-    """A training pair of two sightings of one target.
+    """A training pair of two sightings, of one target or, for a negative pair, of two.
 
     Args:
         template: what the template is cut from.
@@ -181,7 +182,7 @@ def plan_pair(
     other: Callable[[np.random.Generator], Subject[P] | None],
     draws_noise: bool = True,
 ) -> PairPlan[P]:
-    """What is done to two crops of one target to make a pair of them; see `make_pair`.
+    """What is done to two crops to make a pair of them; see `make_pair`.
 
     Args:
         template: what the template is cut from.

@@ -1,4 +1,9 @@
-"""Training pairs of annotated clips: two frames of one target, drawn by number, so that any pair can be drawn again."""
+"""Training pairs of annotated clips: two frames of one target, drawn by number, so that any pair can be drawn again.
+
+A negative pair is one of two targets of different videos, of the same category where there is such a one among a few that are
+drawn (Zhu et al., "Distractor-aware Siamese Networks for Visual Object Tracking", ECCV 2018, sec. 3.2, has both kinds).
+STVIR/pysot draws the second from any of its data sets, here it is of the same one; and there the two may be the same target.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import functools
 import hashlib
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -42,6 +47,7 @@ class SamplingSettings:
         SettingsError: a value outside its range.
     """
 
+    negative: float = 0.0  # share of all pairs, of pictures and worlds too, that are of two targets; PySOT 0.2, SiamFC 0
     max_frame_gap: int = 100  # between the two frames; SiamFC sec. 3.2 and its official code
     min_area_px: float = 20.0  # of the box
     min_side_px: float = 20.0
@@ -55,6 +61,7 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
+            "negative": (0, 1),
             "max_frame_gap": (0, 1e9),
             "min_area_px": (0, 1e12),
             "min_side_px": (0, 1e6),
@@ -149,17 +156,21 @@ class ClipPairs:
     def __getitem__(self, number: int) -> Pair:
         rng = np.random.default_rng((self._seed, number))
         skipped: list[str] = []
+        share = self._sampling.negative
         for _ in range(_FRAME_TRIES):
             clip, usable = self._target(rng, skipped)
             first, second = self._rows(usable, rng)
+            other = functools.partial(self._other, clip, usable.category, skipped)
             try:
-                template, search = self._sighting(clip, usable, first), self._sighting(clip, usable, second)
+                template = self._sighting(clip, usable, first)
+                # without a share nothing is drawn, or every pair would be another one than it was
+                stranger = other(rng, apart=_video) if share and rng.random() < share else None
+                search = stranger or self._sighting(clip, usable, second)
             except DataError as error:
                 skipped.append(str(error))
                 continue
-            other = functools.partial(self._other, clip, usable.category, skipped)
             pair = make_pair(template, search, self._augment, rng, **self._sizes, other=other)
-            return pair._replace(skipped=tuple(skipped))
+            return pair._replace(absent=stranger is not None, skipped=tuple(skipped))
         raise DataError(f"{_FRAME_TRIES} frames of '{self.name}' in a row cannot be read; the last one: {skipped[-1]}")
 
     def _target(self, rng: np.random.Generator, skipped: list[str]) -> tuple[str, _Usable]:
@@ -186,15 +197,17 @@ class ClipPairs:
         factor = settings.template_size / context_side(w, h, settings.context)
         return Sighting(self._crops.crop(clip, usable.number, int(usable.rows[which])), (factor * w, factor * h))
 
-    def _other(self, clip: str, category: str, skipped: list[str], rng: np.random.Generator) -> Sighting | None:
+    def _other(
+        self, clip: str, category: str, skipped: list[str], rng: np.random.Generator, *, apart: Callable[[str], str] = str
+    ) -> Sighting | None:
         """A target of another clip, of that category where a few tries find one; None where there is no other clip.
 
-        One that cannot be read is added to `skipped`, and None as well.
+        One that cannot be read is added to `skipped`, and None as well. `apart` says of a clip what must differ.
         """
         found = None
         for _ in range(_OTHER_TRIES):
             other, usable = self._target(rng, [])
-            if other != clip:
+            if apart(other) != apart(clip):
                 found = other, usable
                 if usable.category == category:
                     break

@@ -35,12 +35,13 @@ Unpainted = Pair | PairPlan[Window]
 
 
 class Batch(NamedTuple):
-    """B pairs. Pixels 0..255, RGB, and where the targets are."""
+    """B pairs. Pixels 0..255, RGB, and where the objects in the search patches are."""
 
     templates: Tensor  # (B, 3, T, T) uint8, channels last in memory
     searches: Tensor  # (B, 3, S, S) uint8, channels last in memory
     offsets: Tensor  # (B, 2) float32, x and y from the centre of the search patch, patch pixels
     boxes: Tensor  # (B, 4) float32, x, y, w, h in the search patch, patch pixels
+    absent: Tensor  # (B,) bool: the object is another one than the template's
     skipped: tuple[str, ...] = ()  # what could not be read while they were drawn
     rows: Tensor | None = None  # (R,) int64: the pairs that are still black
     plans: Parcel | None = None  # what is to be painted for them, as tuples of `PackedPairs`
@@ -130,7 +131,8 @@ def _collate(found: Sequence[Unpainted | SiamtrackError]) -> Batch | SiamtrackEr
     offsets, boxes = (
         torch.stack([torch.from_numpy(row) for row in rows]) for rows in zip(*(p[2:4] for p in pairs), strict=True)
     )
-    batch = Batch(templates, searches, offsets, boxes, tuple(text for p in pairs for text in p.skipped))
+    absent = torch.tensor([p.absent for p in pairs])
+    batch = Batch(templates, searches, offsets, boxes, absent, tuple(text for p in pairs for text in p.skipped))
     if not plans:
         return batch
     parts = tuple(pack_pairs(plans[first : first + AT_ONCE]) for first in range(0, len(plans), AT_ONCE))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from siamtrack.errors import SettingsError, TrainingError
+from siamtrack.layers.imagenet import load_imagenet
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, RUN_WEIGHTS, load_checkpoint, save_checkpoint, save_weights
 from siamtrack.training.curves import RUN_CURVES, draw_curves
 from siamtrack.training.data import Batch, batches, shares
@@ -48,6 +49,7 @@ def train(
     *,
     teacher: nn.Module | None = None,
     initial: nn.Module | None = None,
+    imagenet: Mapping[str, Tensor] | None = None,
     workers: int = 1,
     device: str = "cpu",
 ) -> Any:
@@ -61,6 +63,7 @@ def train(
         folder: of the run; made if missing.
         teacher: a network whose features or score maps are learnt too; needs a `teacher_weight` or `teacher_response_weight`.
         initial: a network to begin with in place of random weights.
+        imagenet: weights to begin the backbone with, see `siamtrack.layers.imagenet`. A run that goes on needs them no more.
         workers: processes that make pairs, for each process that trains; 0: it makes them itself.
         device: "cpu", "cuda", "auto" or as PyTorch names it.
 
@@ -72,10 +75,11 @@ def train(
         TrainingError: the run folder belongs to another run, the loss or its gradient is not finite, more than 1 % of the
             pairs met something that cannot be read, or a file cannot be written.
         SettingsError: recipe, networks, device and processes do not go together.
+        WeightsError: the ImageNet weights are not those of the backbone.
         DataError: the data cannot make pairs.
     """
     with joined(device) as world:
-        run = _Run(recipe, data, folder, world, teacher, initial)
+        run = _Run(recipe, data, folder, world, teacher, initial, imagenet)
         with _in_folder(folder, first=world.first):
             run.go(workers)
             return run.finish()
@@ -111,8 +115,9 @@ class _Run:
         world: World,
         teacher: nn.Module | None,
         initial: nn.Module | None,
+        imagenet: Mapping[str, Tensor] | None,
     ) -> None:
-        check_networks(recipe, teacher, initial)
+        check_networks(recipe, teacher, initial, imagenet)
         if recipe.batch_size % (world.size * recipe.accumulation):
             raise SettingsError(
                 f"A batch of {recipe.batch_size} pairs cannot be divided among {world.size} processes with "
@@ -120,9 +125,11 @@ class _Run:
             )
         self.recipe, self.data, self.folder, self.world = recipe, data, folder, world
         torch.manual_seed(recipe.seed)
-        network = recipe.kind.build(recipe.network)
+        network: Any = recipe.kind.build(recipe.network)
         if initial is not None:
             network.load_state_dict(initial.state_dict())
+        if imagenet is not None:
+            load_imagenet(network.backbone, imagenet)
         world.share_batch_norm(network)
         for module in (network, teacher):
             if module is not None:
@@ -130,10 +137,11 @@ class _Run:
         self.objective = Objective(network, recipe, teacher)
         self._module: nn.Module = self.objective  # or what makes it parallel
         self.learner = Learner(network, recipe)
-        self.origin = origin_of(recipe, data, teacher, initial)
+        self.origin = origin_of(recipe, data, teacher, initial, None if imagenet is None else network.backbone)
         state = begin_or_go_on(folder, self.origin, write=world.first)
         if state is not None:
             self.learner.restore(state)
+            self.origin["backbone"] = state.get("backbone", "")
         self._averages = state["averages"] if state else {}
         world.agree("recipe, data, networks and the last checkpoint", (self.learner.step, self.origin))
 
@@ -281,5 +289,5 @@ class _Run:
 
 
 def _parts(batch: Batch, count: int) -> list[tuple[Tensor, ...]]:
-    """Templates, searches, offsets and boxes of a batch in equal parts."""
-    return list(zip(*(values.chunk(count) for values in batch[:4]), strict=True))
+    """Templates, searches, offsets, boxes and which targets are absent, of a batch in equal parts."""
+    return list(zip(*(values.chunk(count) for values in batch[:5]), strict=True))

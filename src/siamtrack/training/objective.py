@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from siamtrack.models.model import Targets, Verdict
 from siamtrack.training.recipe import Recipe
-from siamtrack.training.teacher import feature_loss, response_loss, taught
+from siamtrack.training.teacher import teacher_of
 
 
 class Objective(nn.Module):
@@ -25,21 +25,23 @@ class Objective(nn.Module):
         self._teacher_weight = recipe.teacher_weight
         self._response_weight = recipe.teacher_response_weight
         self.teacher_share = 1.0
-        self._teacher = (teacher,)  # in a tuple: no part of this module, whose parameters learn
+        self._teacher = teacher_of(teacher) if teacher else None  # no part of this module, whose parameters learn
 
-    def forward(self, templates: Tensor, searches: Tensor, offsets: Tensor, boxes: Tensor, draw: int) -> Verdict:
+    def forward(
+        self, templates: Tensor, searches: Tensor, offsets: Tensor, boxes: Tensor, absent: Tensor, draw: int
+    ) -> Verdict:
         """See `siamtrack.training.data.Batch` and `siamtrack.models.model.Targets` for the arguments."""
-        (teacher,) = self._teacher
+        asked = self._teacher if self.teacher_share else None
         with torch.autocast(templates.device.type, torch.bfloat16, enabled=self._bfloat16):
             z, x = templates.float(), searches.float()
             answer = self.network(z, x)
-            verdict = self._judge(answer, Targets(offsets, boxes, x.shape[-1], draw))
-            if teacher is None or not self.teacher_share:
-                return verdict
-            loss, (responses, template, search), lesson = verdict.loss, answer, taught(teacher, z, x)
-            if self._teacher_weight:
-                distance = feature_loss(search, lesson.search) + feature_loss(template, lesson.template)
-                loss = loss + self.teacher_share * self._teacher_weight * distance / 2
-            if self._response_weight:
-                loss = loss + self.teacher_share * self._response_weight * response_loss(responses, lesson.responses)
+            verdict = self._judge(answer, Targets(offsets, boxes, absent, x.shape[-1], draw))
+            lesson = asked.lesson(z, x) if asked else None
+        if asked is None or lesson is None:
+            return verdict
+        loss = verdict.loss
+        if self._teacher_weight:
+            loss = loss + self.teacher_share * self._teacher_weight * asked.feature_distance(answer, lesson)
+        if self._response_weight:
+            loss = loss + self.teacher_share * self._response_weight * asked.response_distance(answer, lesson)
         return verdict._replace(loss=loss)

@@ -13,9 +13,12 @@ import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from siamtrack.errors import OutputError, SettingsError, TrainingError, WeightsError
+from siamtrack.layers.imagenet import converted
+from siamtrack.layers.mobilenet import MobileNetV2
+from siamtrack.layers.resnet import ResNet
 from siamtrack.settings import from_mapping, read_toml
 from siamtrack.training.checkpoint import RUN_WEIGHTS, last_checkpoint, load_checkpoint
 from siamtrack.training.recipe import Recipe
@@ -25,18 +28,31 @@ from siamtrack.training.teacher import check_teacher, digest
 RUN_RECIPE = "recipe.toml"
 
 
-def origin_of(recipe: Recipe, data: TrainingData, teacher: nn.Module | None, initial: nn.Module | None) -> dict[str, Any]:
-    """All that decides what a run learns, in a form that a checkpoint can hold."""
-    return {"recipe": asdict(recipe), "data": data.digest(), "teacher": digest(teacher), "initial": digest(initial)}
+def origin_of(
+    recipe: Recipe,
+    data: TrainingData,
+    teacher: nn.Module | None,
+    initial: nn.Module | None,
+    backbone: nn.Module | None = None,
+) -> dict[str, Any]:
+    """All that decides what a run learns, in a form that a checkpoint can hold; `backbone` where it has ImageNet weights."""
+    networks = {"teacher": teacher, "initial": initial, "backbone": backbone}
+    return {"recipe": asdict(recipe), "data": data.digest()} | {name: digest(found) for name, found in networks.items()}
 
 
-def check_networks(recipe: Recipe, teacher: nn.Module | None, initial: nn.Module | None) -> None:
-    """Whether a run with this recipe can use these networks.
+def check_networks(
+    recipe: Recipe, teacher: nn.Module | None, initial: nn.Module | None, imagenet: Mapping[str, Tensor] | None = None
+) -> None:
+    """Whether a run with this recipe can use these networks, and these ImageNet weights for its backbone.
 
     Raises:
-        SettingsError: see `check_teacher`; or the initial network has another shape, or no batch norm to train.
+        SettingsError: see `check_teacher`; or the initial network has another shape, or no batch norm to train; or the backbone
+            is none that ImageNet weights are read for, or would begin with something else as well.
+        WeightsError: the ImageNet weights are not those of the backbone.
     """
     check_teacher(teacher, recipe)
+    if imagenet is not None:
+        _check_imagenet(recipe, initial, imagenet)
     if initial is None:
         if recipe.batch_norm == "frozen":
             raise SettingsError(
@@ -62,6 +78,19 @@ def check_networks(recipe: Recipe, teacher: nn.Module | None, initial: nn.Module
         )
 
 
+def _check_imagenet(recipe: Recipe, initial: nn.Module | None, imagenet: Mapping[str, Tensor]) -> None:
+    if initial is not None:
+        raise SettingsError("A run begins with a network or with an ImageNet backbone; give --from or --backbone, not both.")
+    with torch.device("meta"):
+        backbone = recipe.kind.build(recipe.network).backbone
+    if not isinstance(backbone, ResNet | MobileNetV2):
+        raise SettingsError(
+            f"The model {recipe.model} has the backbone {type(backbone).__name__}; ImageNet weights are read for ResNet and "
+            "MobileNetV2. Leave --backbone out, or train siamrpnpp."
+        )
+    converted(backbone, imagenet)
+
+
 def _differences(found: Any, wanted: Any) -> str:
     """The settings in which two networks differ."""
     pairs = ((name, value, getattr(wanted, name)) for name, value in vars(found).items())
@@ -78,7 +107,7 @@ def begin_or_go_on(run: Path, origin: Mapping[str, Any], *, write: bool) -> dict
 
     Args:
         run: the run's folder.
-        origin: from `origin_of`.
+        origin: from `origin_of`; without ImageNet weights it goes on with whatever the run's backbone began with.
         write: whether this process writes.
 
     Raises:
@@ -162,6 +191,8 @@ def _check_origin(run: Path, state: Mapping[str, Any], origin: Mapping[str, Any]
             "give its own recipe to go on with it, or another folder to start anew."
         )
     kinds = {"data": "other data", "teacher": "another teacher, or none", "initial": "another network, or none"}
+    if origin["backbone"]:  # or else they are in the checkpoint
+        kinds["backbone"] = "other ImageNet weights, or none"
     for key, found in kinds.items():
         same = _same_data if key == "data" else operator.eq
         if not same(state.get(key), origin[key]):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from siamtrack.box import Box
 from siamtrack.draw import Colour, draw_boxes
@@ -27,7 +26,7 @@ def pair_sheet(pairs: Sequence[tuple[str, Pair]], *, columns: int | None = None)
     """Captioned pairs in a grid under a legend, each search patch with the target's box and a small cross at its centre.
 
     Over the search patch lie the cells of SiamFC's score map, each where a template would sit in the patch: red where the
-    label is the target, blue where it is background.
+    label is the target, blue where it is background; a negative pair has background alone.
 
     Args:
         pairs: caption and pair each.
@@ -39,7 +38,7 @@ def pair_sheet(pairs: Sequence[tuple[str, Pair]], *, columns: int | None = None)
 
 def _tile(pair: Pair) -> Image:
     search = pair.search.copy()
-    _draw_labels(search, pair.template.shape[0], pair.offset)
+    _draw_labels(search, pair)
     search = draw_boxes(search, [Box(*map(float, pair.box))])
     height = search.shape[0]
     x, y = np.floor(height / 2 + pair.offset).astype(int).tolist()
@@ -50,11 +49,11 @@ def _tile(pair: Pair) -> Image:
     return np.hstack([template, np.full((height, _GAP, 3), 40, np.uint8), search])
 
 
-def _draw_labels(search: Image, template_size: int, offset: NDArray[np.float32]) -> None:
+def _draw_labels(search: Image, pair: Pair) -> None:
     """Colours the cells of the score map over the patch, in place."""
     size = search.shape[0]
-    cells = (size - template_size) // TOTAL_STRIDE_PX + 1
-    positive = labels(torch.from_numpy(offset)[None], cells)[0].numpy() > 0
+    cells = (size - pair.template.shape[0]) // TOTAL_STRIDE_PX + 1
+    positive = (labels(torch.from_numpy(pair.offset)[None], cells)[0].numpy() > 0) & (not pair.absent)
     side = cells * TOTAL_STRIDE_PX
     start = (size - side) // 2
     colours = np.where(positive[..., None], _RED, _BLUE).astype(np.float32)

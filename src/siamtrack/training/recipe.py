@@ -36,6 +36,8 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "drop_epochs": (1, 1e9),
     "drop_factor": (1e-9, 1),
     "warmup_share": (0, 1),
+    "warmup_epochs": (0, 1e9),
+    "warmup_learning_rate": (0, 1e3),
     "momentum": (0, 0.9999),
     "weight_decay": (0, 1e3),
     "clip_norm": (0, math.inf),
@@ -73,6 +75,8 @@ class Recipe:
     drop_epochs: int = 25  # steps: the rate is multiplied by drop_factor every so many epochs
     drop_factor: float = 0.1
     warmup_share: float = 0.0  # of all steps, linear from nothing
+    warmup_epochs: int = 0  # before the schedule, an epoch at a time, geometric from warmup_learning_rate; PySOT 5
+    warmup_learning_rate: float = 0.0
     momentum: float = 0.9  # sgd only
     weight_decay: float = 5e-4  # of convolution kernels; biases and batch norm have none
     clip_norm: float = 0.0  # of the gradient of all parameters together; 0: none
@@ -130,6 +134,11 @@ class Recipe:
                 f"select is 'best', the epoch with the lowest validation loss, and validation_pairs {self.validation_pairs}; "
                 f"expected a batch ({self.batch_size}) or more."
             )
+        if bool(self.warmup_epochs) != bool(self.warmup_learning_rate) or (self.warmup_epochs and self.warmup_share):
+            raise SettingsError(
+                f"warmup_epochs is {self.warmup_epochs}, warmup_learning_rate {self.warmup_learning_rate:g} and warmup_share "
+                f"{self.warmup_share:g}; expected the first two above 0 and no share, or a share alone, or none of them."
+            )
         if self.schedule == "geometric" and not self.final_learning_rate:
             raise SettingsError("The schedule is 'geometric' and final_learning_rate 0; expected a number above 0.")
 
@@ -177,13 +186,15 @@ class Recipe:
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: linear warm-up, then the schedule."""
+        epoch, early = step // self.steps_per_epoch, self.warmup_epochs
+        if epoch < early:
+            return self.warmup_learning_rate * math.pow(self.learning_rate / self.warmup_learning_rate, epoch / early)
         warmup = max(1, round(self.warmup_share * self.steps))
         if step < warmup and self.warmup_share:
             return self.learning_rate * (step + 1) / warmup
-        epoch = step // self.steps_per_epoch
         if self.schedule == "geometric":
             ratio = self.final_learning_rate / self.learning_rate
-            return self.learning_rate * math.pow(ratio, epoch / max(1, self.epochs - 1))
+            return self.learning_rate * math.pow(ratio, (epoch - early) / max(1, self.epochs - early - 1))
         if self.schedule == "steps":
             return self.learning_rate * math.pow(self.drop_factor, epoch // self.drop_epochs)
         if self.schedule == "constant":

@@ -169,6 +169,7 @@ def _world_pairs(source: WorldData, recipe: Recipe, part: Part) -> WorldPairs:
         max_frame_gap=recipe.sampling.max_frame_gap,
         min_visibility=recipe.sampling.min_visibility,
         search_size=recipe.patch_size,
+        negative=recipe.sampling.negative,
     )
 
 
@@ -178,7 +179,8 @@ def _pairs_of(source: _Source, recipe: Recipe, part: Part) -> _Found[Pair]:
     sizes = {"template_size": template_size, "search_size": recipe.patch_size}
     try:
         if isinstance(source, Material):
-            pairs = PairSource(source.part(part), recipe.pictures, seed=seed, context=recipe.context, **sizes)
+            drawn, negative = source.part(part), recipe.sampling.negative
+            pairs = PairSource(drawn, recipe.pictures, seed=seed, context=recipe.context, negative=negative, **sizes)
             return PICTURES, _Retried(pairs)
         if isinstance(source, WorldData):
             return WORLD, _Retried(_world_pairs(source, recipe, part))

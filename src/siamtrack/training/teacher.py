@@ -1,14 +1,15 @@
-"""A trained network as teacher: its features and its score maps are further targets, on pictures without any label."""
+"""Which networks can teach, and networks that teach their like."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from siamtrack.errors import SettingsError
+from siamtrack.training.lessons import Lesson, Teacher, feature_loss, response_loss
+from siamtrack.training.nanotrack import NanoTrack, NanoTrackTeacher
 from siamtrack.training.recipe import Recipe
 
 
@@ -26,16 +27,12 @@ def check_teacher(teacher: nn.Module | None, recipe: Recipe) -> None:
         return
     if not any(weights):
         raise SettingsError("A teacher was given but the recipe has teacher_weight=0; leave it out or set a teacher_weight.")
-    if not recipe.kind.features or not _answers_alike(teacher, recipe):
-        raise SettingsError(
-            f"The teacher is a {type(teacher).__name__}; the model {recipe.model} of the recipe cannot be compared with its "
-            "features. A teacher must be a network of SiamFC, and so must what learns from it."
-        )
+    teacher_of(teacher).check(recipe)
 
 
-def _answers_alike(teacher: nn.Module, recipe: Recipe) -> bool:
-    """Whether a teacher is of the kind of the recipe's network."""
-    return isinstance(teacher.settings, recipe.kind.settings)
+def teacher_of(network: nn.Module) -> Teacher:
+    """How that network teaches."""
+    return NanoTrackTeacher(network) if isinstance(network, NanoTrack) else NetworkTeacher(network)
 
 
 def digest(network: nn.Module | None) -> str:
@@ -49,43 +46,31 @@ def digest(network: nn.Module | None) -> str:
     return content.hexdigest()
 
 
-class Lesson(NamedTuple):
-    """What a teacher makes of a batch of B pairs."""
+class NetworkTeacher:
+    """A network teaches one of its kind: SiamFC another SiamFC, of any width."""
 
-    responses: Tensor  # (B, cells, cells)
-    template: Tensor  # features (B, C, h, w)
-    search: Tensor  # features (B, C, H, W)
+    def __init__(self, teacher: nn.Module) -> None:
+        self._teacher = teacher
 
+    def check(self, recipe: Recipe) -> None:
+        """See `Teacher.check`."""
+        alike = isinstance(self._teacher.settings, recipe.kind.settings) and recipe.kind.features
+        if not alike or getattr(self._teacher, "MAPS", ()) != ("responses",):
+            raise SettingsError(
+                f"The teacher is a {type(self._teacher).__name__}; the model {recipe.model} of the recipe cannot be compared "
+                "with its features. A teacher must be a network of SiamFC, and so must what learns from it."
+            )
 
-@torch.no_grad()
-def taught(teacher: nn.Module, templates: Tensor, searches: Tensor) -> Lesson:
-    """The teacher's answer to pixels (B, 3, T, T) and (B, 3, S, S), RGB, 0..255; nothing in it learns."""
-    return Lesson(*(values.float() for values in teacher(templates, searches)))
+    @torch.no_grad()
+    def lesson(self, templates: Tensor, searches: Tensor) -> Lesson:
+        """See `Teacher.lesson`."""
+        return Lesson(*(values.float() for values in self._teacher(templates, searches)))
 
+    def feature_distance(self, answer: tuple[Tensor, ...], lesson: Lesson) -> Tensor:
+        """See `Teacher.feature_distance`."""
+        template, search = answer[-2:]
+        return (feature_loss(search, lesson.search) + feature_loss(template, lesson.template)) / 2
 
-def feature_loss(features: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared distance between the student's and the teacher's features, each scaled to unit deviation.
-
-    Scaling by one number a network keeps directions and relative sizes, which are all that correlation sees, and leaves
-    the student free in the size of its responses.
-
-    Args:
-        features: the student's, (B, C, H, W).
-        wanted: the teacher's, of the same shape.
-    """
-    return (features.float() / features.float().std() - wanted / wanted.std()).square().mean()
-
-
-def response_loss(responses: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared distance between score maps, each brought to mean 0 and deviation 1: where the peaks and valleys are.
-
-    Args:
-        responses: the student's, (B, cells, cells).
-        wanted: the teacher's, of the same shape.
-    """
-    return (_standardised(responses.float()) - _standardised(wanted)).square().mean()
-
-
-def _standardised(responses: Tensor) -> Tensor:
-    deviation, mean = torch.std_mean(responses, (1, 2), keepdim=True)
-    return (responses - mean) / deviation.clamp_min(1e-6)
+    def response_distance(self, answer: tuple[Tensor, ...], lesson: Lesson) -> Tensor:
+        """See `Teacher.response_distance`."""
+        return response_loss(answer[0], lesson.responses)

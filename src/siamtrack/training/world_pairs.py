@@ -1,4 +1,8 @@
-"""Training pairs of made-up worlds: two frames of an object in a scene that exists for this pair only."""
+"""Training pairs of made-up worlds: two frames of an object in a scene that exists for this pair only.
+
+A negative pair has the search patch around an object of another scene. Of n pictures of objects that a world is made of, one
+in n such pairs shows the same picture twice.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ class WorldPairs:
         max_frame_gap: between the two frames.
         min_visibility: share of the object that is seen, in either.
         search_size: side of the search patch, pixels.
+        negative: share of the pairs that are of two objects.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class WorldPairs:
         max_frame_gap: int,
         min_visibility: float,
         search_size: int,
+        negative: float = 0.0,
     ) -> None:
         self._world = world
         self._crops = crops
@@ -47,6 +53,7 @@ class WorldPairs:
         self._gap = max_frame_gap
         self._least = min_visibility
         self._search_size = search_size
+        self._negative = negative
 
     def __getitem__(self, number: int) -> Pair:
         return self.plan(number).drawn(lambda window: Crop(*window.painted()))
@@ -67,10 +74,10 @@ class WorldPairs:
             target, time = int(rng.integers(scene.objects)), int(rng.integers(_LENGTH))
             if (template := self._subject(scene, target, time)) is None:
                 continue
+            absent = bool(self._negative and rng.random() < self._negative)  # drawn where there is a share alone
             for _ in range(_FRAME_TRIES):
-                gap = int(rng.integers(-self._gap, self._gap + 1))
-                if (search := self._subject(scene, target, abs(time + gap))) is not None:
-                    return plan_pair(
+                if (search := self._other(rng) if absent else self._again(scene, target, time, rng)) is not None:
+                    plan = plan_pair(
                         template,
                         search,
                         self._augment,
@@ -80,10 +87,16 @@ class WorldPairs:
                         other=self._other,
                         draws_noise=draws_noise,
                     )
+                    return plan._replace(absent=absent)
         raise DataError(
             f"{_SCENE_TRIES} scenes of the world have no object that is seen in two frames; its objects are too small, too "
             "fast or outside. Change the recipe's table world."
         )
+
+    def _again(self, scene: Scene, target: int, time: int, rng: np.random.Generator) -> Subject[Window] | None:
+        """The object in another frame near that time; None where too little of it is seen."""
+        gap = int(rng.integers(-self._gap, self._gap + 1))
+        return self._subject(scene, target, abs(time + gap))
 
     def _subject(self, scene: Scene, target: int, time: int) -> Subject[Window] | None:
         """The object in a frame; None where too little of it is seen."""

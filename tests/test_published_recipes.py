@@ -1,0 +1,201 @@
+"""The recipes of the published settings, made narrow and short: backbones that begin with ImageNet weights and are released."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command_line import INPUT, MODEL, refused, run
+from safetensors.torch import save_file
+from torch import Tensor
+from training_runs import draw_pictures, of_pictures, parameters, rows, same, stop_after
+
+from siamtrack.errors import SettingsError, TrainingError, WeightsError
+from siamtrack.layers.imagenet import converted
+from siamtrack.layers.resnet import official_name
+from siamtrack.training.checkpoint import last_checkpoint, load_checkpoint
+from siamtrack.training.loop import train
+from siamtrack.training.origin import check_networks
+from siamtrack.training.parameters import optimizer_of
+from siamtrack.training.recipe import Recipe
+from siamtrack.training.recipes import read_recipe
+from siamtrack.training.sources import TrainingData
+
+PAPERS = ("siamrpn-paper", "siamrpnpp-paper", "siamrpnpp-mobilenet-paper", "siamdw-paper")
+NARROW: dict[str, dict[str, Any]] = {
+    "siamrpn-paper": {"width": 0.04},
+    "siamrpnpp-paper": {"width": 4 / 64, "neck_channels": (8, 8, 8)},
+    "siamrpnpp-mobilenet-paper": {"width": 0.125, "neck_channels": (8, 8, 8)},
+    "siamdw-paper": {"width": 1 / 16},
+}
+RELEASED = {
+    "siamrpnpp-paper": ("layer2", "layer3", "layer4"),
+    "siamrpnpp-mobilenet-paper": ("layer3", "layer4", "layer5", "layer6", "layer7"),
+}
+
+
+def short(name: str) -> Recipe:
+    """Three epochs of two steps; what is released in the middle of the published training is released at step 2."""
+    recipe = read_recipe(name)
+    network = replace(recipe.network, **NARROW[name], template_size=127, search_size=159)
+    first = {prefix: epoch if epoch in (0, math.inf) else 1.0 for prefix, epoch in recipe.first_epoch.items()}
+    return replace(
+        recipe,
+        network=network,
+        first_epoch=first,
+        search_size=None,
+        epochs=3,
+        pairs_per_epoch=8,
+        batch_size=4,
+        accumulation=2,
+        checkpoint_steps=1,
+        log_steps=1,
+    )
+
+
+def imagenet(recipe: Recipe, seed: int = 7) -> dict[str, Tensor]:
+    """Random weights for the recipe's backbone with the names and shapes of PySOT's files."""
+    torch.manual_seed(seed)
+    backbone = recipe.kind.build(recipe.network).backbone
+    rename = official_name if recipe.network.backbone.startswith("resnet") else str
+    return {rename(name): value.clone() for name, value in backbone.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return of_pictures(draw_pictures(tmp_path_factory.mktemp("material") / "pictures"))
+
+
+def last(folder: Path) -> dict[str, Any]:
+    path = last_checkpoint(folder)
+    assert path is not None
+    return load_checkpoint(path)
+
+
+def backbone_of(network: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix("backbone."): value for name, value in network.items() if name.startswith("backbone.")}
+
+
+def stopped_after(steps: int, recipe: Recipe, data: TrainingData, folder: Path, **options: Any) -> dict[str, Any]:
+    """The last checkpoint of a run that begins or goes on, and is interrupted after so many steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, steps)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, data, folder, workers=0, **options)
+    return last(folder)
+
+
+# Recipes
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_tables_name_parameters_of_the_network(name: str) -> None:
+    recipe = read_recipe(name)
+    with torch.device("meta"):
+        network = recipe.kind.build(recipe.network)
+    groups = optimizer_of(recipe, network).param_groups
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "negative", "rates"),
+    [
+        ("siamrpn-paper", 50 * 600_000, 0.05, (0.005, 0.00025)),
+        ("siamrpnpp-paper", 20 * 600_000, 0.2, (0.005, 0.0005)),
+        ("siamrpnpp-mobilenet-paper", 20 * 600_000, 0.2, (0.005, 0.0005)),
+        ("siamdw-paper", 50 * 600_000, 0.0, (0.01, 0.00001)),
+    ],
+)
+def test_the_published_numbers(name: str, pairs: int, negative: float, rates: tuple[float, float]) -> None:
+    recipe = read_recipe(name)
+    assert recipe.steps * recipe.batch_size == pytest.approx(pairs, rel=4e-3)  # without an incomplete batch
+    assert recipe.sampling.negative == negative
+    assert (recipe.learning_rate, recipe.final_learning_rate) == rates
+    assert recipe.learning_rate_at(recipe.steps - 1) == pytest.approx(rates[1])
+    assert recipe.patch_size == 255
+
+
+def test_a_table_can_be_left_out() -> None:
+    """From random weights, as the comment in the recipe says."""
+    assert read_recipe("siamdw-paper", ["first_epoch={}"]).first_epoch == {}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_run_goes_on_exactly_across_the_release_of_its_backbone(tmp_path: Path, data: TrainingData, name: str) -> None:
+    """Stopped before, at and after it; gone on with, with and without the file of ImageNet weights."""
+    recipe = short(name)
+    given = imagenet(recipe)
+    start = converted(recipe.kind.build(recipe.network).backbone, given)
+    train(recipe, data, tmp_path / "whole", imagenet=given, workers=0)
+    for steps, reached, file in ((1, 1, given), (1, 2, given), (2, 4, None)):
+        before = stopped_after(steps, recipe, data, tmp_path / "stopped", imagenet=file)
+        assert before["step"] == reached
+        assert same(backbone_of(before["network"]), start) == (reached <= 2)
+    train(recipe, data, tmp_path / "stopped", workers=0)
+    assert same(parameters(tmp_path / "whole"), parameters(tmp_path / "stopped"))
+    assert all(math.isfinite(float(row["loss"])) for row in rows(tmp_path / "whole", "loss"))
+    after = backbone_of(parameters(tmp_path / "whole"))
+    changed = {key.split(".")[0] for key, value in after.items() if not torch.equal(value, start[key])}
+    assert changed == set(RELEASED[name])
+    assert last(tmp_path / "stopped")["backbone"] == last(tmp_path / "whole")["backbone"] != ""
+
+
+# ImageNet weights
+
+
+def test_other_imagenet_weights_are_refused(tmp_path: Path, data: TrainingData) -> None:
+    recipe = replace(short("siamrpnpp-mobilenet-paper"), epochs=1)
+    given, other = imagenet(recipe), imagenet(recipe, seed=8)
+    stopped_after(1, recipe, data, tmp_path / "begun", imagenet=given)
+    with pytest.raises(TrainingError, match="other ImageNet weights, or none"):
+        train(recipe, data, tmp_path / "begun", imagenet=other, workers=0)
+    train(recipe, data, tmp_path / "begun", workers=0)
+    with pytest.raises(TrainingError, match="other ImageNet weights, or none"):  # what went on without them still knows
+        train(recipe, data, tmp_path / "begun", imagenet=other, workers=0)
+    train(recipe, data, tmp_path / "begun", imagenet=given, workers=0)
+    stopped_after(1, recipe, data, tmp_path / "random")
+    with pytest.raises(TrainingError, match="other ImageNet weights, or none"):
+        train(recipe, data, tmp_path / "random", imagenet=given, workers=0)
+
+
+def test_imagenet_weights_that_cannot_be_used_are_refused() -> None:
+    recipe = short("siamrpnpp-paper")
+    given = imagenet(recipe)
+    check_networks(recipe, None, None, given)
+    with pytest.raises(WeightsError, match=r"do not fit ResNet: conv1\.weight is missing"):
+        check_networks(recipe, None, None, {name: v for name, v in given.items() if name != "conv1.weight"})
+    with pytest.raises(WeightsError, match="do not fit MobileNetV2"):
+        check_networks(short("siamrpnpp-mobilenet-paper"), None, None, given)
+    with pytest.raises(SettingsError, match="give --from or --backbone, not both"):
+        check_networks(recipe, None, recipe.kind.build(recipe.network), given)
+    with pytest.raises(SettingsError, match="The model siamdw has the backbone CIRBackbone"):
+        check_networks(short("siamdw-paper"), None, None, given)
+
+
+def test_the_command_line_begins_with_imagenet_weights(tmp_path: Path) -> None:
+    draw_pictures(tmp_path / "pictures")
+    narrow = ("network.width=0.0625", "network.neck_channels=[8,8,8]", "network.search_size=159", "network.backbone='resnet18'")
+    brief = ("epochs=1", "pairs_per_epoch=4", "batch_size=4", "accumulation=1")
+    recipe = read_recipe("siamrpnpp-paper", (*narrow, *brief))
+    given = imagenet(recipe)
+    save_file(given, tmp_path / "resnet18.safetensors")
+    torch.save({"state_dict": {f"module.{name}": value for name, value in given.items()}}, tmp_path / "theirs.pth")
+    options = [part for text in (*narrow, *brief) for part in ("--set", text)]
+    command = ["train", "siamrpnpp-paper", "--data", "pictures=pictures", *options, "--workers", 0, "--device", "cpu"]
+    refused([*command, "--out", "run", "--backbone", "none.pth"], MODEL, "none.pth", folder=tmp_path)
+    wider = ("--set", "network.width=0.125", "--out", "run", "--backbone", "theirs.pth")
+    refused([*command, *wider], MODEL, "do not fit ResNet", folder=tmp_path)
+    both = ("--out", "run", "--backbone", "theirs.pth", "--from", "theirs.pth")
+    refused([*command, *both], MODEL, "theirs.pth", folder=tmp_path)  # a backbone is no network
+    plain = ("train", "siamfc-modern", "--data", "pictures=pictures", "--out", "run")
+    refused([*plain, "--backbone", "theirs.pth"], INPUT, "has the backbone AlexNet", "siamrpnpp", folder=tmp_path)
+    for out, file in (("a", "resnet18.safetensors"), ("b", "theirs.pth")):
+        ended = run(*command, "--out", out, "--backbone", file, folder=tmp_path)
+        assert ended.code == 0, ended.err
+    assert same(parameters(tmp_path / "a"), parameters(tmp_path / "b"))
+    start = converted(recipe.kind.build(recipe.network).backbone, given)
+    assert same(backbone_of(parameters(tmp_path / "a")), start)  # it is frozen for ten epochs
