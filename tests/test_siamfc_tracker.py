@@ -211,6 +211,17 @@ def test_settings_outside_their_range_are_refused(name: str, values: list[float]
         SiamFCSettings(**{name: float("nan")})
 
 
+@pytest.mark.parametrize("search_size", [127, 131, 134])
+@pytest.mark.parametrize("fit", [False, True])
+def test_one_cell_says_nothing_of_the_place(search_size: int, fit: bool) -> None:
+    """Whatever its value, and however upsampling rounds it, the target stays; two cells are the least that can tell."""
+    rng = np.random.default_rng(0)
+    network = Fake(lambda templates, patches: rng.normal(5, 2, (*patches.shape[:2], 1, 1)).astype(np.float32))
+    tracker = SiamFCTracker(network, SiamFCSettings(search_size=search_size, scale_damping=0, scale_fit=fit))
+    boxes = follow(tracker, [FRAME] * 6)
+    assert np.abs(np.array(boxes) - BOX).max() < 1e-9
+
+
 def test_scale_factors_are_ascending_around_1() -> None:
     assert SiamFCSettings().scale_factors == pytest.approx([1 / 1.0375, 1, 1.0375])
     assert SiamFCSettings(scales=1).scale_factors.tolist() == [1]

@@ -97,7 +97,7 @@ def models(
         folder = read_model_folder(entry.folder)
         size = sum(path.stat().st_size for path in entry.folder.iterdir()) / 1e6
         int8 = "yes" if folder.has_int8 else "no"
-        scales = str(settings_of(entry.name)["scales"])
+        scales = str(settings_of(entry.name).get("scales", 1))
         table.add_row(entry.name, entry.folder.name, scales, int8, f"{size:.1f} MB", folder.description.licence)
     console.print(table)
     console.print("Use one with --model NAME; 'siamtrack models --card NAME' says what it was made of and what it can do.")

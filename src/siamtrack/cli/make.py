@@ -89,16 +89,20 @@ def _checkpoint(name: str | Path | None) -> Any:
     """The network in a checkpoint file, a run, a model folder, or an embedded model of that name."""
     if name is None:
         return None
-    from siamtrack.model_folder import WEIGHTS
+    from siamtrack.model_folder import WEIGHTS, read_model_folder
     from siamtrack.models.checkpoints import read_checkpoint
+    from siamtrack.models.kinds import read_unfolded
     from siamtrack.training.origin import RUN_RECIPE, trained_in
 
     path = _place(name)
     if (path / RUN_RECIPE).is_file():
         return trained_in(path)[0]
-    if path.is_dir() and not (path / WEIGHTS).is_file():
+    if not path.is_dir():
+        return read_checkpoint(path)
+    if not (path / WEIGHTS).is_file():
         raise WeightsError(f"'{path}' is neither a model folder nor a finished run: it has no {WEIGHTS}.")
-    return read_checkpoint(path / WEIGHTS if path.is_dir() else path)
+    description = read_model_folder(path).description
+    return read_unfolded(description.model, path / WEIGHTS, description.network)
 
 
 def _place(name: str | Path) -> Path:

@@ -15,7 +15,7 @@ from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.benchmark_folders import some
 from siamtrack.datasets.palette_masks import LabelMasks
 from siamtrack.errors import DataError
-from siamtrack.evaluation.scoring_parts import Curve, Part, Scores
+from siamtrack.evaluation.scoring_parts import Curve, Part, Scores, scores_of_parts
 from siamtrack.evaluation.trajectory import Floats, MaskResults
 from siamtrack.metrics.mask_presets import MaskPreset
 from siamtrack.metrics.segmentation_scores import (
@@ -51,20 +51,15 @@ def score_masks(results: MaskResults, sequences: Sequence[BenchmarkSequence], pr
     def part(members: Sequence[BenchmarkSequence]) -> Part:
         return Part(sequences=len(members), numbers=_numbers(mean_scores([each[s.name] for s in members])))
 
-    overall = part(sequences)
-    overall.numbers.update(_over_categories(sequences, each), milliseconds=math.nan)
-    attributes = sorted(set().union(*(s.attributes for s in sequences)))
-    return Scores(
-        tracker=results.tracker,
-        benchmark=results.benchmark,
-        protocol=results.protocol,
+    over_categories = _over_categories(sequences, each)
+    return scores_of_parts(
+        results,
+        sequences,
+        {name: Part(sequences=1, numbers=_numbers(scores), curves=_over_time(*curves[name])) for name, scores in each.items()},
+        part,
         preset=preset.name,
-        main="g" if "g" in overall.numbers else "j_and_f",
-        overall=overall,
-        attributes={name: part([s for s in sequences if name in s.attributes]) for name in attributes},
-        sequences={
-            name: Part(sequences=1, numbers=_numbers(scores), curves=_over_time(*curves[name])) for name, scores in each.items()
-        },
+        main="g" if over_categories else "j_and_f",
+        more=over_categories | {"milliseconds": math.nan},
     )
 
 

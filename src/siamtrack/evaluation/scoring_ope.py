@@ -10,7 +10,7 @@ import numpy as np
 from siamtrack.box import Boxes
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.errors import DataError
-from siamtrack.evaluation.scoring_parts import Curve, Part, Scores
+from siamtrack.evaluation.scoring_parts import Curve, Part, Scores, scores_of_parts
 from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
 from siamtrack.metrics.center_error import mean_center_error
 from siamtrack.metrics.ope import CENTER_THRESHOLDS, NORMALISED_THRESHOLDS, mean_over_classes
@@ -42,19 +42,14 @@ def score_ope(results: TrackerResults, sequences: Sequence[BenchmarkSequence], p
         curves = score_benchmark([each[s.name] for s in members])
         return _part(curves, len(members), _mean([errors[s.name] for s in members]))
 
-    overall = part(sequences)
-    if preset.pool_frames:
-        overall.numbers.update(_over_classes(sequences, each))
-    attributes = sorted(set().union(*(s.attributes for s in sequences)))
-    return Scores(
-        tracker=results.tracker,
-        benchmark=results.benchmark,
-        protocol=results.protocol,
+    return scores_of_parts(
+        results,
+        sequences,
+        {name: _part(scores, 1, errors[name]) for name, scores in each.items()},
+        part,
         preset=preset.name,
         main="ao" if preset.pool_frames else "auc",
-        overall=overall,
-        attributes={name: part([s for s in sequences if name in s.attributes]) for name in attributes},
-        sequences={name: _part(scores, 1, errors[name]) for name, scores in each.items()},
+        more=_over_classes(sequences, each) if preset.pool_frames else {},
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from siamtrack.evaluation.trajectory import Floats
+from siamtrack.datasets.benchmark import BenchmarkSequence
+from siamtrack.evaluation.trajectory import Floats, MaskResults, TrackerResults
 from siamtrack.metrics.presence_sequences import PresenceSummary
 
 
@@ -74,3 +75,39 @@ class Scores:
     def value(self) -> float:
         """The number that trackers are ranked by."""
         return self.overall.numbers[self.main]
+
+
+def scores_of_parts(
+    results: TrackerResults | MaskResults,
+    sequences: Sequence[BenchmarkSequence],
+    each: Mapping[str, Part],
+    together: Callable[[Sequence[BenchmarkSequence]], Part],
+    *,
+    preset: str,
+    main: str,
+    more: Mapping[str, float],
+) -> Scores:
+    """The scores of a benchmark whose parts are all made in the same way: of everything, and of every attribute.
+
+    Args:
+        results: of the tracker.
+        sequences: that were scored.
+        each: the scores of every sequence by itself, by name.
+        together: the scores of some of the sequences.
+        preset: name of the tool whose numbers these are.
+        main: key of the number that trackers are ranked by.
+        more: further numbers of the whole benchmark.
+    """
+    overall = together(sequences)
+    overall.numbers.update(more)
+    attributes = sorted(set().union(*(s.attributes for s in sequences)))
+    return Scores(
+        tracker=results.tracker,
+        benchmark=results.benchmark,
+        protocol=results.protocol,
+        preset=preset,
+        main=main,
+        overall=overall,
+        attributes={name: together([s for s in sequences if name in s.attributes]) for name in attributes},
+        sequences=each,
+    )

@@ -12,7 +12,7 @@ from siamtrack.export.onnx import export_model
 from siamtrack.library import procedure_presets, procedure_settings
 from siamtrack.model_folder import Description
 from siamtrack.models.checkpoints import read_checkpoint
-from siamtrack.models.kinds import kind_of, model_kind, published_networks, published_procedures
+from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_networks, published_procedures
 from siamtrack.training.origin import trained_in
 
 _SIZES = ("template_size", "search_size")
@@ -67,17 +67,36 @@ def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
     """Settings of the procedure in a published configuration; the network takes its sizes from there."""
     procedure, _ = model_kind(model).procedure(network.settings)
     known = {**procedure_presets(procedure), **published_procedures(model)}
-    if preset not in known:
-        raise SettingsError(f"Unknown preset '{preset}' of {model}. {nearest(preset, known)}")
+    _check_name(preset, model, known)
     networks = published_networks(model)
-    published = networks.get(preset) or networks.get(preset.rpartition("_")[0], {})  # SiamFCRes22_OTB2015 is of SiamFCRes22
-    wanted = replace(type(network.settings)(), **published)
-    if published and _without_sizes(wanted) != _without_sizes(network.settings):
-        raise SettingsError(f"The preset '{preset}' is of a network with {wanted}; the checkpoint has {network.settings}.")
-    sizes = {name: value for name, value in {**published, **known[preset]}.items() if name in _SIZES}
+    published = networks.get(preset, networks.get(preset.rpartition("_")[0]))  # SiamFCRes22_OTB2015 is of SiamFCRes22
+    wanted = network.settings if published is None else replace(type(network.settings)(), **published)
+    if different := _differences(wanted, network.settings):
+        theirs, ours = (", ".join(f"{name} {getattr(s, name)}" for name in different) for s in (wanted, network.settings))
+        raise SettingsError(f"The preset '{preset}' is of a network with {theirs}; that of the checkpoint has {ours}.")
+    sizes = {name: value for name, value in {**(published or {}), **known[preset]}.items() if name in _SIZES}
     network.settings = replace(network.settings, **sizes)
     return known[preset]
 
 
-def _without_sizes(settings: Any) -> dict[str, Any]:
-    return {name: value for name, value in asdict(settings).items() if name not in _SIZES}
+def _check_name(preset: str, model: str, known: Mapping[str, Any]) -> None:
+    """Whether a preset has settings of a procedure, and is of this kind of network or of none."""
+    kinds = [kind for kind in model_kinds() if preset in {**published_networks(kind), **published_procedures(kind)}]
+    if kinds and model not in kinds:
+        raise SettingsError(f"The preset '{preset}' is of the network {' or '.join(kinds)}; the checkpoint holds {model}.")
+    if preset in known:
+        return
+    if not kinds:
+        raise SettingsError(f"Unknown preset '{preset}' of {model}. {nearest(preset, known)}")
+    if preset.endswith("_lt"):
+        raise SettingsError(f"The preset '{preset}' is for long-term tracking, which this version of siamtrack does not know.")
+    tuned = [name for name in known if name.startswith(f"{preset}_")]
+    raise SettingsError(
+        f"The preset '{preset}' names a network, and no settings to track with are published for it"
+        + (f" but those for benchmarks: {', '.join(tuned)}." if tuned else "; export without --preset to track with defaults.")
+    )
+
+
+def _differences(wanted: Any, found: Any) -> list[str]:
+    """The names of settings that differ, but for sizes."""
+    return [name for name, value in vars(wanted).items() if name not in _SIZES and value != getattr(found, name)]

@@ -6,6 +6,7 @@ import copy
 from itertools import pairwise
 from typing import TypeVar
 
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -26,6 +27,33 @@ def fold_batch_norm(network: Network) -> Network:
         if isinstance(block, nn.Sequential):
             _fold_block(block)
     return folded.eval()
+
+
+def unfold_batch_norm(network: Network, folded: nn.Module) -> Network:
+    """The network with the parameters of a folded copy of it, in eval mode: its batch norms add biases and do nothing else.
+
+    Statistics and scales are gone for good; a training that goes on from here keeps them as they are (`batch_norm = "frozen"`).
+
+    Args:
+        network: with batch norm; it is changed and returned.
+        folded: what `fold_batch_norm` would make of such a network.
+    """
+    state = network.state_dict() | {name: value for name, value in folded.state_dict().items() if name in network.state_dict()}
+    for block_name, block in network.named_modules():
+        if isinstance(block, nn.Sequential):
+            for (conv_name, conv), (norm_name, norm) in pairwise(list(block.named_children())):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    prefix = f"{block_name}.{norm_name}"
+                    bias = folded.get_parameter(f"{block_name}.{conv_name}.bias").detach()
+                    one = torch.ones_like(bias)
+                    state |= {
+                        f"{prefix}.weight": one,
+                        f"{prefix}.bias": bias if conv.bias is None else 0 * bias,
+                        f"{prefix}.running_mean": 0 * bias,
+                        f"{prefix}.running_var": one - norm.eps,
+                    }
+    network.load_state_dict(state)
+    return network.eval()
 
 
 def _fold_block(block: nn.Sequential) -> None:

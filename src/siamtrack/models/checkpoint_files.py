@@ -7,7 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,6 +18,12 @@ from siamtrack.errors import WeightsError
 from siamtrack.models.matconvnet import read_matconvnet
 
 _WRAPPERS = ("network", "state_dict", "model_state_dict", "model", "net")  # where a larger checkpoint keeps the network
+_OTHER_FILES = {  # by their first bytes
+    b"<": "it is a web page, such as a server sends that asks something first",
+    b"version https://": "it is a pointer of Git LFS, without the file itself",
+    b"PK": "it is a ZIP archive that PyTorch did not write, or a part of one",
+    b"": "its content is no PyTorch file that holds tensors alone",
+}
 _LISTED = 8  # more names than this are summed up in a message
 
 
@@ -55,27 +60,23 @@ def _values(path: Path) -> dict[str, Any]:
         try:
             return dict(load_file(path))
         except Exception as error:
-            raise _damaged(path, error) from error
-    return _read_torch(path)
+            raise _damaged(path, str(error).strip().splitlines()[0].split(". ")[0]) from error
+    return _read_torch(path, head)
 
 
-def _damaged(path: Path, error: Exception) -> WeightsError:
-    if isinstance(error, UnpicklingError | LookupError):  # PyTorch's advice here is to load it unsafely
-        reason = "its content is no PyTorch file that holds tensors alone"
-    else:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+def _damaged(path: Path, reason: str) -> WeightsError:
     return WeightsError(f"'{path}' is no readable checkpoint: {reason}. It is incomplete or of another kind; fetch it again.")
 
 
-def _read_torch(path: Path) -> dict[str, Any]:
+def _read_torch(path: Path, head: bytes) -> dict[str, Any]:
     try:
         # a file and not its path, whose name would decide the format; warnings are about pickles that end in an error
         with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         foreign = re.search(r"GLOBAL ([\w.]+)|(TorchScript)", str(error))
-        if foreign is None:
-            raise _damaged(path, error) from error
+        if foreign is None:  # what PyTorch says here is an advice to load it unsafely, or names a line of its own code
+            raise _damaged(path, next(kind for start, kind in _OTHER_FILES.items() if head.startswith(start))) from error
         raise WeightsError(
             f"'{path}' was refused: it holds more than tensors ({foreign[1] or foreign[2]}), and reading that can run any "
             "code that its author put there. Save network.state_dict() alone where the file comes from."

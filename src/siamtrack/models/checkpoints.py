@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ from siamtrack.settings import from_mapping
 
 _OWN = "siamtrack"  # key in the metadata of our own files
 FORMATS = (*siamfc_formats.FORMATS, *rpn_formats.FORMATS)
-_STRANGERS = {"mask_head.": "SiamMask"}  # networks that are not known here, by a beginning that many names have
+_CLASSIFIER = "a network that tells classes of images, such as torchvision's: a backbone without the head of a tracker"
+_STRANGERS = {  # networks that are not known here, by a beginning that only their names have
+    "mask_head.": "SiamMask of STVIR/pysot",
+    "mask_model.": "SiamMask of foolwood/SiamMask",
+    "head.box2.": "SiamBAN",
+    "car_head.": "SiamCAR",
+    "ban_head.": "NanoTrack",
+    "fc.": _CLASSIFIER,
+    "classifier.": _CLASSIFIER,
+}
 
 
 def described(network: nn.Module) -> dict[str, str]:
@@ -62,12 +71,43 @@ def _own(path: Path) -> Fit | None:
 
 
 def _recognised(path: Path, found: Mapping[str, Any]) -> Fit:
-    fits = [fit for form in FORMATS if (fit := fit_of(form, found))]
-    if not fits:
-        alike = next((network for start, network in _STRANGERS.items() if any(n.startswith(start) for n in found)), "")
-        raise WeightsError(
-            f"'{path}' is no checkpoint of a network that is known: none of its {len(found)} parameters belongs to one. "
-            f"{f'It looks like {alike}. ' if alike else ''}It holds {listed(found) or 'nothing'}. Known are the formats of "
-            f"{', '.join(dict.fromkeys(f.title for f in FORMATS))}."
-        )
+    """The network of others that the parameters fit best, though perhaps not well."""
+    alike = next((network for start, network in _STRANGERS.items() if any(name.startswith(start) for name in found)), "")
+    fits = [] if alike else _fits(path, found)
+    if fits:
+        return _best(fits, found)
+    prefix, inner = _within(found)
+    if not alike and (nested := _fits(path, inner)):
+        title = _best(nested, inner).format.title
+        alike = f"a checkpoint of {title}, with '{prefix}.' before every name; save that part of it alone"
+    raise WeightsError(
+        f"'{path}' is no checkpoint of a network that is known. {f'It looks like {alike}. ' if alike else ''}"
+        f"It holds {listed(found) or 'nothing'}. Known are the formats of {', '.join(dict.fromkeys(f.title for f in FORMATS))}."
+    )
+
+
+def _fits(path: Path, found: Mapping[str, Any]) -> list[Fit]:
+    fits = []
+    for form in FORMATS:
+        try:
+            fit = fit_of(form, found)
+        except SettingsError as error:
+            raise WeightsError(
+                f"'{path}' looks like a checkpoint of {form.title}, but there is no such network. {error} "
+                "It is damaged, or of another network."
+            ) from None
+        fits += [fit] if fit else []
+    return fits
+
+
+def _best(fits: Sequence[Fit], found: Mapping[str, Any]) -> Fit:
     return max(fits, key=lambda fit: fit.shared_with(found))
+
+
+def _within(found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """What all names begin with, and the parameters without it; nothing where they do not begin alike."""
+    starts = {name.partition(".")[0] for name in found}
+    if len(starts) != 1:
+        return "", {}
+    (prefix,) = starts
+    return prefix, {name.removeprefix(f"{prefix}."): value for name, value in found.items()}

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from siamtrack.errors import SettingsError, nearest
+from siamtrack.layers.folding import unfold_batch_norm
 from siamtrack.models.folded_weights import with_folded_weights
 from siamtrack.models.model import Model
 from siamtrack.settings import from_mapping
@@ -42,6 +43,13 @@ def read_folded(name: str, path: Path, settings: Mapping[str, Any]) -> Any:
     """
     kind = model_kind(name)
     return with_folded_weights(kind.build(from_mapping(kind.settings, settings, where="[network] of model.toml")), path)
+
+
+def read_unfolded(name: str, path: Path, settings: Mapping[str, Any]) -> Any:
+    """The network of a model folder, to train from: `unfold_batch_norm` of `read_folded`, with its errors."""
+    kind = model_kind(name)
+    network = kind.build(from_mapping(kind.settings, settings, where="[network] of model.toml"))
+    return unfold_batch_norm(network, with_folded_weights(network, path))
 
 
 def kind_of(network: nn.Module) -> str:

@@ -6,9 +6,10 @@ What a format is called, and which of its names is which of ours, is said by `FO
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import torch
@@ -73,6 +74,20 @@ def fit_of(form: Format, found: Mapping[str, Any]) -> Fit | None:
         return None
     names = form.names(network)
     return Fit(format=form, network=network, names=names) if found.keys() & names.keys() else None
+
+
+def fitted_width(counts: Sequence[tuple[int, int]]) -> float:
+    """The shortest number that gives the channels found in every layer; where none does, the one that fits most layers.
+
+    Args:
+        counts: for layers whose channels are rounded for themselves, those found and those at width 1; at least 1 each.
+    """
+    # n channels come from every width with (n - 1) / c < width < (n + 1) / c; SiamFC's AlexNet has two at least
+    low = max(((n - 1) / c for n, c in counts if n > 2), default=0.0)
+    high = min(((n + 1) / c for n, c in counts), default=2.0)
+    rounded = (round((low + high) / 2, digits) for digits in range(6))
+    common = next((width for width in rounded if low < width < high), None)
+    return common or mode([round(n / c, 3) for n, c in counts] or [1.0])
 
 
 def load(fit: Fit, found: Mapping[str, Any], path: Path) -> Any:

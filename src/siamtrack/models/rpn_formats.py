@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from siamtrack.models import siamdw, siamrpn, siamrpnpp
-from siamtrack.models.published import Format
+from siamtrack.models.published import Format, fitted_width
 from siamtrack.models.siamdw import SiamDWNetworkSettings
 from siamtrack.models.siamrpn import SiamRPN, SiamRPNNetworkSettings
 from siamtrack.models.siamrpnpp import LAYERS, SiamRPNPP, SiamRPNPPNetworkSettings
@@ -49,24 +49,30 @@ def _anchors(found: Found, *names: str) -> int:
     return max(1, next((outputs // 4 for name in names if (outputs := _outputs(found, name))), 5))
 
 
-def _width(found: Found, name: str, full: int) -> float:
-    """The shortest number that makes `full` channels what was found, with three digits at most."""
-    outputs = _outputs(found, name)
-    candidates = (round(outputs / full, digits) for digits in range(4))
-    # some of these backbones cut to whole channels, others round
-    return next((width for width in candidates if width > 0 and outputs in (int(width * full), round(width * full))), 1.0)
+def _width(found: Found, full: Mapping[str, int]) -> float:
+    """From convolutions and their channels at width 1."""
+    return fitted_width([(outputs, channels) for name, channels in full.items() if (outputs := _outputs(found, name))])
 
 
 def _holds(found: Found, start: str) -> bool:
     return any(name.startswith(start) for name in found)
 
 
-def _pysot_alexnet(found: Found, *, first: str) -> SiamRPN | None:
-    if not _outputs(found, first) or not _holds(found, "rpn_head."):
+def _alexnet(*names: str) -> dict[str, int]:
+    """The five convolutions and their channels at width 1."""
+    return {f"{name}.weight": channels for name, channels in zip(names, (96, 256, 384, 384, 256), strict=True)}
+
+
+def _sequential(prefix: str) -> dict[str, int]:
+    return _alexnet(*(f"{prefix}.{place}" for place in (0, 4, 8, 11, 14)))
+
+
+def _pysot_alexnet(found: Found, *, full: Mapping[str, int]) -> SiamRPN | None:
+    if not any(_outputs(found, name) for name in full) or not _holds(found, "rpn_head."):
         return None
     settings = SiamRPNNetworkSettings(
         head="depthwise" if _holds(found, "rpn_head.cls.") else "up-channel",
-        width=_width(found, first, 96),
+        width=_width(found, full),
         anchors=_anchors(found, "rpn_head.loc.head.3.weight", "rpn_head.loc_adjust.weight"),
     )
     network: SiamRPN = _on_meta(lambda: SiamRPN(settings))
@@ -74,27 +80,32 @@ def _pysot_alexnet(found: Found, *, first: str) -> SiamRPN | None:
 
 
 def _dasiamrpn(found: Found) -> SiamRPN | None:
-    first = "featureExtract.0.weight"
-    if not _outputs(found, first):
+    if not _holds(found, "featureExtract."):
         return None
-    settings = SiamRPNNetworkSettings(width=_width(found, first, 96), anchors=_anchors(found, "regress_adjust.weight"))
+    width, anchors = _width(found, _sequential("featureExtract")), _anchors(found, "regress_adjust.weight")
+    settings = SiamRPNNetworkSettings(width=width, anchors=anchors)
     network: SiamRPN = _on_meta(lambda: SiamRPN(settings))
     return network
 
 
+_RESNET = {"backbone.conv1.weight": 64} | {f"backbone.layer{n + 1}.0.conv1.weight": 64 * 2**n for n in range(4)}
+_MOBILENET = {"backbone.layer0.0.weight": 32} | {
+    f"backbone.layer{n}.0.conv.6.weight": channels for n, channels in enumerate((16, 24, 32, 64, 96, 160, 320), 1)
+}
+
+
 def _pysot_deep(found: Found) -> SiamRPNPP | None:
-    necks = [name for number in range(2, 9) if _outputs(found, name := f"neck.downsample{number}.downsample.0.weight")]
+    necks = [f"neck.downsample{n}.downsample.0.weight" for n in range(2, 9) if _holds(found, f"neck.downsample{n}.")]
     backbone = _deep_backbone(found)
     if not necks or not backbone or not _holds(found, "rpn_head."):
         return None
-    first, full = ("layer0.0", 32) if backbone == "mobilenetv2" else ("conv1", 64)
-    width = _width(found, f"backbone.{first}.weight", full)
+    width = _width(found, _MOBILENET if backbone == "mobilenetv2" else _RESNET)
     layers = _used_layers(backbone, width, [_inputs(found, name) for name in necks])
     settings = SiamRPNPPNetworkSettings(
         backbone=backbone,
         width=width,
         used_layers=layers,
-        neck_channels=tuple(_outputs(found, name) for name in necks[: len(layers)]),
+        neck_channels=tuple(_outputs(found, name) or 256 for name in necks[: len(layers)]),
         weighted="rpn_head.cls_weight" in found,
         anchors=_anchors(found, "rpn_head.rpn2.loc.head.3.weight"),
     )
@@ -103,7 +114,7 @@ def _pysot_deep(found: Found) -> SiamRPNPP | None:
 
 
 def _deep_backbone(found: Found) -> str:
-    if _outputs(found, "backbone.layer0.0.weight"):
+    if _holds(found, "backbone.layer0."):
         return "mobilenetv2"
     if _holds(found, "backbone.layer1.0.conv3."):
         return "resnet50"
@@ -122,27 +133,31 @@ def _used_layers(backbone: str, width: float, channels: list[int]) -> tuple[int,
 
 
 def _siamdw(found: Found) -> Any:
-    stem = next((name for name in (f"{_OFFICIAL}.conv{k}.weight" for k in (0, 1)) if _outputs(found, name)), "")
-    if not stem:
+    if not _holds(found, f"{_OFFICIAL}.layer1."):
         return None
-    middle = f"{_OFFICIAL}.layer1.0.conv2.weight"
-    backbone = "CIResNet22W" if _outputs(found, middle) > _inputs(found, middle) else "CIResNet22"
-    if stem.endswith("conv0.weight"):
-        backbone = "CIResNeXt22"
-    elif _holds(found, f"{_OFFICIAL}.layer1.0.branch3x3."):
-        backbone = "CIResInception22"
+    backbone = _siamdw_backbone(found)
     anchors = _anchors(found, "connect_model.adjust.weight")
-    scores = _outputs(found, "connect_model.template_cls.weight") // max(
-        1, anchors * _outputs(found, "connect_model.search_cls.weight")
-    )
+    kernel = "connect_model.search_cls.weight"
+    scores = _outputs(found, "connect_model.template_cls.weight") // max(1, anchors * _outputs(found, kernel))
+    scores = min(max(scores, 1), 2)
+    stem = f"{_OFFICIAL}.conv{0 if backbone == 'CIResNeXt22' else 1}.weight"
     settings = SiamDWNetworkSettings(
         backbone=backbone,
         head="siamrpn" if _holds(found, "connect_model.template_") else "siamfc",
-        width=_width(found, stem, 64),
+        width=_width(found, {stem: 64, kernel: 256 * scores} | {f"{_OFFICIAL}.layer1.{n}.conv1.weight": 64 for n in range(3)}),
         anchors=anchors,
-        anchor_scores=min(max(scores, 1), 2),
+        anchor_scores=scores,
     )
     return _on_meta(lambda: siamdw.NETWORKS[settings.head](settings))
+
+
+def _siamdw_backbone(found: Found) -> str:
+    middle = f"{_OFFICIAL}.layer1.0.conv2.weight"
+    if _holds(found, f"{_OFFICIAL}.layer1.0.basic."):
+        return "CIResNeXt22"
+    if _holds(found, f"{_OFFICIAL}.layer1.0.branch3x3."):
+        return "CIResInception22"
+    return "CIResNet22W" if _outputs(found, middle) > _inputs(found, middle) else "CIResNet22"
 
 
 def _siamrpn_format(title: str, build: Callable[[Found], Any], names: Callable[[Any], Mapping[str, str]]) -> Format:
@@ -161,10 +176,10 @@ def _siamdw_names(network: Any) -> Mapping[str, str]:
 
 
 FORMATS = (
-    _siamrpn_format("STVIR/pysot", partial(_pysot_alexnet, first="backbone.features.0.weight"), siamrpn.names_of_pysot),
+    _siamrpn_format("STVIR/pysot", partial(_pysot_alexnet, full=_sequential("backbone.features")), siamrpn.names_of_pysot),
     _siamrpn_format(
         "STVIR/pysot",
-        partial(_pysot_alexnet, first="backbone.layer1.0.weight"),
+        partial(_pysot_alexnet, full=_alexnet(*(f"backbone.layer{n}.0" for n in range(1, 6)))),
         partial(siamrpn.names_of_pysot, backbone="alexnet"),
     ),
     Format(

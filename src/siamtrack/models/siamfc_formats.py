@@ -20,13 +20,12 @@ Differences that are evened out here, exactly:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mode
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from siamtrack.models.published import COUNTER, Format
+from siamtrack.models.published import COUNTER, Format, fitted_width
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 
 _EPSILON = 1e-6  # of the batch norm in layers/alexnet.py
@@ -112,20 +111,13 @@ def _network(width: float, gain: float) -> SiamFC:
 
 
 def _width(ours: Mapping[str, Any]) -> float:
-    """The shortest number that gives all the channels found; where no width does, the one that fits most layers."""
     full = {
         name: value.shape[0]
         for name, value in _network(1.0, SiamFCNetworkSettings.gain).state_dict().items()
         if value.ndim == 4
     }
     del full[_EMBEDDING]  # 256 at every width
-    counts = [(value.shape[0], full[name]) for name, value in ours.items() if name in full and _is_filter(value)]
-    # n channels come from every width with (n - 1) / c < width < (n + 1) / c; two are the least there can be
-    low = max(((n - 1) / c for n, c in counts if n > 2), default=0.0)
-    high = min(((n + 1) / c for n, c in counts), default=2.0)
-    rounded = (round((low + high) / 2, digits) for digits in range(6))
-    common = next((width for width in rounded if low < width < high), None)
-    return common or mode([round(n / c, 3) for n, c in counts] or [1.0])
+    return fitted_width([(value.shape[0], full[name]) for name, value in ours.items() if name in full and _is_filter(value)])
 
 
 def _is_filter(value: object) -> bool:

@@ -35,12 +35,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from siamtrack.box import Box, check_box
-from siamtrack.crop import Fill, context_side, cut, cut_windows, mean_colour
+from siamtrack.box import Box
+from siamtrack.crop import Fill, context_side, cut_windows
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
 from siamtrack.trackers.anchors import AnchorSettings, anchor_grid, decode, map_shift
+from siamtrack.trackers.first_frame import first_frame
 from siamtrack.tracking import Maps, Network, Prediction, checked_image
 
 
@@ -114,22 +115,18 @@ class RPNTracker:
         """See `Tracker.start`."""
         if not boxes:
             return []
-        frame = checked_image(frame)
-        height, width = frame.shape[:2]
-        boxes = [check_box(Box(*box), width, height) for box in boxes]
-        fill = mean_colour(frame)
         s = self.settings
-        patches = [cut(frame, box.center, context_side(box.w, box.h, s.context), s.template_size, fill) for box in boxes]
-        small = [box.area < s.small_share * width * height for box in boxes]
+        image, boxes, fill, patches = first_frame(frame, boxes, s.context, s.template_size)
+        small_area = s.small_share * image.shape[0] * image.shape[1]
         return [
             RPNState(
                 template=template,
                 fill=fill,
                 center=box.center,
                 size=(box.w, box.h),
-                search_size=s.small_search_size if is_small else s.search_size,
+                search_size=s.small_search_size if box.area < small_area else s.search_size,
             )
-            for template, box, is_small in zip(self.network.embed(np.stack(patches)), boxes, small, strict=True)
+            for template, box in zip(self.network.embed(patches), boxes, strict=True)
         ]
 
     def step(self, frame: Image, states: Sequence[RPNState]) -> tuple[list[RPNState], list[Prediction]]:

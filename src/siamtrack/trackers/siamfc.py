@@ -23,11 +23,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from siamtrack.box import Box, check_box
-from siamtrack.crop import Fill, context_side, cut, cut_windows, mean_colour
+from siamtrack.box import Box
+from siamtrack.crop import Fill, context_side, cut_windows
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
+from siamtrack.trackers.first_frame import first_frame
 from siamtrack.trackers.peaks import cosine_window, parabola_top, upsampled
 from siamtrack.trackers.rest import SHIFTS, STRIDE_PX, UNMEASURED, Rest
 from siamtrack.trackers.size import UNFITTED, SizeFit
@@ -140,20 +141,15 @@ class SiamFCTracker:
         """See `Tracker.start`."""
         if not boxes:
             return []
-        frame = checked_image(frame)
-        height, width = frame.shape[:2]
-        boxes = [check_box(Box(*box), width, height) for box in boxes]
-        fill = mean_colour(frame)
         s = self.settings
-        patches = [cut(frame, box.center, context_side(box.w, box.h, s.context), s.template_size, fill) for box in boxes]
-        templates = self.network.embed(np.stack(patches))
+        image, boxes, fill, patches = first_frame(frame, boxes, s.context, s.template_size)
         states = [
             SiamFCState(template=template, fill=fill, center=box.center, size=(box.w, box.h))
-            for template, box in zip(templates, boxes, strict=True)
+            for template, box in zip(self.network.embed(patches), boxes, strict=True)
         ]
         if s.still_reference:
-            states = self._at_rest(frame, states)
-        return self._at_size(frame, states) if s.fits_size else states
+            states = self._at_rest(image, states)
+        return self._at_size(image, states) if s.fits_size else states
 
     def _at_rest(self, frame: Image, states: Sequence[SiamFCState]) -> list[SiamFCState]:
         """The states with the peaks that each target gives in its own first frame."""
@@ -274,7 +270,8 @@ class SiamFCTracker:
     def _shift_in_patch(self, response: NDArray[np.float32], cells: int) -> tuple[float, float]:
         """Where the peak of the windowed map lies, relative to the centre of the patch, patch pixels."""
         s = self.settings
-        response = response - response.min()
+        # one cell says nothing of the place: what upsampling makes of it differs by rounding alone
+        response = response - response.min() if cells > 1 else np.zeros_like(response)
         response *= (1 - s.window_influence) / max(float(response.sum()), 1e-12)
         response += s.window_influence * self._window(response.shape[0])
         row, column = divmod(int(response.argmax()), response.shape[1])

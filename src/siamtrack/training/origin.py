@@ -99,7 +99,7 @@ def _differences(found: Any, wanted: Any) -> str:
 
 def _is_folded(network: nn.Module) -> bool:
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    return all(m.running_mean is not None and not m.running_mean.any() and bool((m.weight == 1).all()) for m in norms)
+    return any(m.running_mean is not None and not m.running_mean.any() and bool((m.weight == 1).all()) for m in norms)
 
 
 def begin_or_go_on(run: Path, origin: Mapping[str, Any], *, write: bool) -> dict[str, Any] | None:
