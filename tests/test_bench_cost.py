@@ -119,6 +119,7 @@ def test_an_embedded_model_on_every_runtime(tmp_path: Path) -> None:
     assert all(numbers[f"{name} step"] > numbers[f"{name} network"] > 0 for name in RUNTIMES)
 
 
+@pytest.mark.slow
 def test_a_published_network_is_built_and_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A narrow one, and one that has the same network under another name."""
     presets = {"narrow": NARROW, "narrow_otb": NARROW, "wide": {"width": 0.1}}

@@ -81,7 +81,8 @@ def test_what_moves_is_smeared_before_it_is_cut_off(place: tuple[float, float], 
     if (part := drawn(layer, (width, height))) is not None:
         found[100 + part.top :, 100 + part.left :][: part.rgba.shape[0], : part.rgba.shape[1]] = part.rgba
         assert part.within(width, height)
-    assert (found[100:-100, 100:-100] == expected[100:-100, 100:-100]).all()
+    difference = found[100:-100, 100:-100].astype(int) - expected[100:-100, 100:-100]
+    assert abs(difference).max() <= 1  # OpenCV sums long smears in another order, by the size of the picture
 
 
 @settings(deadline=None, max_examples=30)

@@ -16,6 +16,7 @@ from rich.console import Console
 from siamtrack.cli import options
 from siamtrack.cli.benchmark_options import BenchmarkName, Names, Root, notes, opened
 from siamtrack.errors import InputError, SettingsError, SiamtrackError
+from siamtrack.library import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
@@ -62,7 +63,7 @@ Overrides = Annotated[
 def evaluate(
     benchmark: BenchmarkName,
     root: Root,
-    tracker: TrackerName = "siamfc",
+    tracker: TrackerName = DEFAULT_MODEL,
     protocol: ProtocolName = None,
     sequences: Names = None,
     results: Results = Path("results"),

@@ -12,6 +12,7 @@ from siamtrack.cli import options
 from siamtrack.cli.make import TO_EXPORT, require
 from siamtrack.cli.progress import with_progress
 from siamtrack.errors import ModelError, OutputError, SettingsError
+from siamtrack.library import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,7 @@ def demo(
         "siamtrack-demo"
     ),
     frames: Annotated[int, typer.Option(metavar="N", min=2, help="Length of the scene.")] = 150,
-    model: options.Model = "siamfc",
+    model: options.Model = DEFAULT_MODEL,
     runtime: options.Runtime = "openvino",
     precision: options.Precision = "auto",
     overrides: options.Overrides = None,
@@ -130,7 +131,7 @@ def bench(
     targets: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="How many, in the rendered video.")] = 1,
     frames: Annotated[int, typer.Option(metavar="N", min=3, help="How many to time.")] = 60,
     size: Annotated[str, typer.Option(metavar="WxH", help="Of the rendered video, pixels.")] = "1280x720",
-    model: options.Model = "siamfc",
+    model: options.Model = DEFAULT_MODEL,
     threads: options.Threads = None,
     overrides: options.Overrides = None,
     every: Annotated[bool, typer.Option("--all", metavar="", help="What every model costs, published networks, too.")] = False,

@@ -41,8 +41,9 @@ def train(
 ) -> None:
     """Train a network from annotated videos, images, and pictures.
 
-    Recipes that come along: siamfc, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune, siamrpn-paper,
-    siamrpn-small, siamrpnpp-paper, siamrpnpp-mobilenet-paper, siamrpnpp-small, siamdw-paper, siamdw-small. NAME is a data set
+    Recipes that come along: siamfc, siamfc-small, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune,
+    siamrpn-paper, siamrpn-small, siamrpnpp-lite, siamrpnpp-paper, siamrpnpp-mobilenet-paper, siamrpnpp-small, siamdw-paper,
+    siamdw-small. NAME is a data set
     (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own, 'pictures' for stills and cut-outs, or 'world'
     for scenes made up of them; 'world' and 'squares' alone are drawn. Ctrl-C stops it; the same command goes on from the
     last checkpoint. Several processes: torchrun --nproc-per-node N -m siamtrack train ...

@@ -13,6 +13,7 @@ from rich.console import Console
 from siamtrack.cli import options
 from siamtrack.cli.progress import with_progress
 from siamtrack.errors import InputError, TruncatedError
+from siamtrack.library import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from siamtrack.box import Box
@@ -54,7 +55,7 @@ def track(
     frame: First = 0,
     backward: Backward = False,
     limit: Limit = None,
-    model: options.Model = "siamfc",
+    model: options.Model = DEFAULT_MODEL,
     runtime: options.Runtime = "openvino",
     precision: options.Precision = "auto",
     device: options.Device = "cpu",

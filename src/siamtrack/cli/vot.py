@@ -14,6 +14,7 @@ import typer
 
 from siamtrack.cli import options
 from siamtrack.errors import InputError
+from siamtrack.library import DEFAULT_MODEL
 
 Ini = Annotated[bool, typer.Option("--ini", metavar="", help="Print the lines for the toolkit's trackers.ini and end.")]
 Overrides = Annotated[
@@ -23,7 +24,7 @@ Overrides = Annotated[
 
 
 def vot(
-    model: options.Model = "siamfc",
+    model: options.Model = DEFAULT_MODEL,
     runtime: options.Runtime = "openvino",
     precision: options.Precision = "auto",
     device: options.Device = "cpu",
