@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from every_network import NETWORKS, has_rpn_head, recipe_with
+from every_network import NETWORKS, recipe_with
 from numpy.typing import NDArray
 from training_runs import parameters, rows, same, stop_after
 
@@ -194,8 +194,7 @@ SPOILT: dict[str, Callable[[Array], Array]] = {
 def test_answers_that_are_no_numbers_leave_the_state_finite_and_are_told(name: str, kind: str) -> None:
     for prediction in followed(tracker_of(name, SPOILT[kind]), Box(50, 40, 30, 20)):
         assert math.isnan(prediction.score)
-        if has_rpn_head(name):
-            assert prediction.box == pytest.approx((50, 40, 30, 20))
+        assert prediction.box == pytest.approx((50, 40, 30, 20))
 
 
 @pytest.mark.parametrize("name", ["siamrpn-up-channel", "siamrpnpp-resnet18", "siamdw-CIResNet22-rpn"])

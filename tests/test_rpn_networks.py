@@ -272,7 +272,7 @@ def test_learnt_weights_choose_between_layers() -> None:
     assert_close(loc, single[0][1])
 
 
-@pytest.mark.parametrize("name", ["up-channel", "resnet18"])
+@pytest.mark.parametrize("name", ["up-channel", pytest.param("resnet18", marks=pytest.mark.slow)])
 def test_exported_networks_answer_the_same_on_every_runtime(name: str, tmp_path: Path) -> None:
     """export_model compares the runtimes with PyTorch at the usual size; here at another, with other numbers of targets."""
     network = narrow(name)

@@ -310,6 +310,7 @@ def test_tuned_settings_fit_their_procedure_and_network() -> None:
 # Model folders
 
 
+@pytest.mark.slow
 def test_a_model_folder_says_what_the_network_says(tmp_path: Path) -> None:
     """Two targets; export itself compares the runtimes with PyTorch."""
     network = narrow(head="siamrpn")

@@ -18,6 +18,7 @@ from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, parame
 from siamtrack.box import Box
 from siamtrack.errors import SettingsError, TrainingError
 from siamtrack.export import checkpoint as export
+from siamtrack.layers.folding import fold_batch_norm, unfold_batch_norm
 from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.synthetic.material import Material
@@ -191,7 +192,7 @@ def test_frozen_batch_norm_stays(tmp_path: Path, data: TrainingData) -> None:
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert {"backbone.conv1.0.weight", "backbone.conv5.0.bias", "bias"} <= changed
     assert not [name for name in changed if ".1." in name]  # the batch norms
-    folded = SiamFC(RECIPE.network)  # every batch norm as new: the identity, as in a model folder
+    folded = unfold_batch_norm(SiamFC(RECIPE.network), fold_batch_norm(SiamFC(RECIPE.network)))  # as in a model folder
     with pytest.raises(SettingsError, match="batch_norm=frozen"):
         train(ONE_EPOCH, data, tmp_path / "b", initial=folded, workers=0)
     with pytest.raises(SettingsError, match=r"width 0\.1, the recipe's 0\.05"):

@@ -216,8 +216,11 @@ class SiamFCTracker:
             height: of the frame, pixels.
 
         Returns:
-            The new state, and the highest raw response at the scale that the place is read at.
+            The new state, and the highest raw response at the scale that the place is read at; the state as it was, and NaN,
+            where a response is not finite.
         """
+        if not np.isfinite(response).all():
+            return state, float("nan")
         s = self.settings
         if s.fits_size:
             place, score, near = self._by_middle_scale(response)

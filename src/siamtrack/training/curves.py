@@ -39,7 +39,7 @@ def draw_curves(log: Path, picture: Path, *, title: str) -> None:
         axis.set_xlabel("step")
         axis.grid(alpha=0.3)
         if len(lines) > 1:
-            axis.legend(frameon=False)
+            axis.legend(frameon=False, loc="upper right")  # "best" warns where it takes long
     figure.axes[1].set_ylim(0, 1.02)
     figure.axes[2].set_yscale("log")
     figure.savefig(picture, dpi=130)

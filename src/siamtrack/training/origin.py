@@ -99,7 +99,14 @@ def _differences(found: Any, wanted: Any) -> str:
 
 def _is_folded(network: nn.Module) -> bool:
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    return any(m.running_mean is not None and not m.running_mean.any() and bool((m.weight == 1).all()) for m in norms)
+    return any(_does_nothing(m) for m in norms)
+
+
+def _does_nothing(norm: nn.BatchNorm2d) -> bool:
+    """Whether it divides by exactly 1; a new one has the variance 1, to which epsilon is added."""
+    if norm.running_mean is None or norm.running_var is None or norm.running_mean.any() or not (norm.weight == 1).all():
+        return False
+    return bool((norm.running_var < 1).all())
 
 
 def begin_or_go_on(run: Path, origin: Mapping[str, Any], *, write: bool) -> dict[str, Any] | None:
