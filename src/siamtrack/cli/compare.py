@@ -105,10 +105,10 @@ def _give(table: Table, layout: str, out: Path | None) -> None:
 
 def _show(table: Table) -> None:
     from rich import box
-    from rich.measure import Measurement
     from rich.table import Table as Shown
     from rich.text import Text
 
+    from siamtrack.cli.whole_table import print_whole
     from siamtrack.evaluation.tables import heading_of, sources_of, text_of
 
     shown = Shown(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
@@ -123,8 +123,6 @@ def _show(table: Table) -> None:
         shown.add_row(*cells)
     console.print(table.title)
     console.print(heading_of(table))
-    # names and numbers are never cut: a row that is wider than the terminal goes on in the next line
-    wide = Measurement.get(console, console.options.update(width=10_000), shown).maximum
-    Console(file=console.file, width=max(wide, console.width)).print(shown, crop=False)
+    print_whole(console, shown)
     for line in sources_of(table):
         console.print(line)

@@ -11,6 +11,7 @@ from rich.console import Console
 from siamtrack.cli import options
 from siamtrack.cli.make import TO_EXPORT, require
 from siamtrack.cli.progress import with_progress
+from siamtrack.cli.whole_table import print_whole
 from siamtrack.errors import ModelError, OutputError, SettingsError
 from siamtrack.library import DEFAULT_MODEL
 
@@ -210,14 +211,10 @@ def _watch_model(frames: Iterable[Frame], total: int, name: str) -> Iterable[Fra
 
 
 def _print_wide(table: Costs) -> None:
-    """Names and numbers are never cut: a row that is wider than the terminal goes on in the next line."""
-    from rich.measure import Measurement
-
     drawn = _table(*(heading.replace(" ", "\n") for heading in table.columns), numbers=True)
     for row in table.texts:
         drawn.add_row(*row)
-    wide = Measurement.get(console, console.options.update(width=10_000), drawn).maximum
-    Console(file=console.file, width=max(wide, console.width), highlight=False).print(drawn, crop=False)
+    print_whole(console, drawn)
 
 
 def doctor() -> None:

@@ -133,8 +133,8 @@ def grouped_depthwise_cross_correlation(templates: Tensor, searches: Tensor) -> 
 
 
 class _Depthwise(torch.autograd.Function):
-    """A convolution with a group a channel. PyTorch takes most of a training step for the gradient of its kernels: they are as
-    many as maps, and each of them gets the sum over a whole map, which is 25 products of maps here.
+    """A convolution with a group a channel. PyTorch took a third of a training step for the gradient of its kernels: they are
+    as many as maps, and each of them gets the sum over a whole map, which is 25 products of maps here.
     """
 
     @staticmethod
