@@ -9,8 +9,9 @@ import torch
 from checkpoint_files import blocks, random_network
 from torch import Tensor, nn
 
-from siamtrack.models import siamdw, siamrpn, siamrpnpp
+from siamtrack.models import siamdw, siammask, siamrpn, siamrpnpp
 from siamtrack.models.siamdw import SiamDWNetworkSettings
+from siamtrack.models.siammask import SiamMask, SiamMaskNetworkSettings
 from siamtrack.models.siamrpn import SiamRPN, SiamRPNNetworkSettings
 from siamtrack.models.siamrpnpp import SiamRPNPP, SiamRPNPPNetworkSettings
 
@@ -20,6 +21,8 @@ RESNET = SiamRPNPPNetworkSettings(width=0.1, neck_channels=(8, 8, 8))
 MOBILENET = SiamRPNPPNetworkSettings(
     backbone="mobilenetv2", width=0.15, used_layers=(3, 5, 7), neck_channels=(8, 8, 8), weighted=False
 )
+SIAMMASK = SiamMaskNetworkSettings(width=0.1, channels=8)
+COARSE = SiamMaskNetworkSettings(backbone="resnet18", width=0.125, channels=8, refined=False)
 SIAMDW = SiamDWNetworkSettings(width=0.1)
 SIAMDW_RPN = SiamDWNetworkSettings(width=0.125, head="siamrpn", backbone="CIResNeXt22")
 
@@ -30,6 +33,9 @@ TITLES = {
     "pysot-alexnet": "STVIR/pysot",
     "pysot-resnet50": "STVIR/pysot",
     "pysot-mobilenetv2": "STVIR/pysot",
+    "pysot-siammask": "STVIR/pysot",
+    "siammask": "foolwood/SiamMask",
+    "siammask-base": "foolwood/SiamMask",
     "siamdw": "researchmm/SiamDW",
     "siamdw-rpn": "researchmm/SiamDW",
 }
@@ -50,6 +56,11 @@ def made_up(name: str) -> dict[str, Tensor]:
         case "pysot-resnet50" | "pysot-mobilenetv2":
             settings = RESNET if name == "pysot-resnet50" else MOBILENET
             return _under(SiamRPNPP(settings), siamrpnpp.names_of_pysot(settings))
+        case "pysot-siammask":
+            return _under(SiamMask(SIAMMASK), siammask.names_of_pysot(SIAMMASK))
+        case "siammask" | "siammask-base":
+            mask = SIAMMASK if name == "siammask" else COARSE
+            return _under(SiamMask(mask), siammask.names_of_siammask(mask))
         case "siamdw" | "siamdw-rpn":
             dw = SIAMDW if name == "siamdw" else SIAMDW_RPN
             return _under(siamdw.NETWORKS[dw.head](dw), siamdw.names_of_siamdw(dw))
@@ -64,6 +75,9 @@ def settings_of(name: str) -> Any:
         "pysot-alexnet": DEPTHWISE,
         "pysot-resnet50": RESNET,
         "pysot-mobilenetv2": MOBILENET,
+        "pysot-siammask": SIAMMASK,
+        "siammask": SIAMMASK,
+        "siammask-base": COARSE,
         "siamdw": SIAMDW,
         "siamdw-rpn": SIAMDW_RPN,
     }[name]

@@ -95,8 +95,6 @@ def test_a_prefix_that_is_not_of_data_parallel(tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize(
     ("names", "looks"),
     [
-        (("backbone.conv1.weight", "rpn_head.cls.head.0.weight", "mask_head.head.0.weight"), "SiamMask of STVIR/pysot"),
-        (("features.features.layer1.0.conv1.weight", "mask_model.mask.head.0.weight"), "SiamMask of foolwood/SiamMask"),
         (("backbone.conv1.weight", "neck.downsample2.downsample.0.weight", "head.box2.cls_conv.0.weight"), "SiamBAN"),
         (("backbone.conv1.weight", "car_head.cls_tower.0.weight"), "SiamCAR"),
         (("backbone.features.0.weight", "ban_head.bbox_pred.weight"), "NanoTrack"),
@@ -156,12 +154,12 @@ def test_files_of_another_kind(tmp_path: Path, content: bytes, reason: str) -> N
 
 def test_what_the_command_line_says(tmp_path: Path) -> None:
     """One message and exit code 3 for files; 2 for what was asked of a good one."""
-    save(tmp_path / "mask.pth", {"mask_head.head.0.weight": torch.zeros(2)})
+    save(tmp_path / "ban.pth", {"head.box2.cls_conv.0.weight": torch.zeros(2)})
     save(tmp_path / "tracker.pth", made_up("pysot-mobilenetv2"))
     less: dict[str, Any] = made_up("siamdw")
     del less["features.features.layer1.0.conv1.weight"]
     save(tmp_path / "less.pth", less)
-    for name, words in (("mask.pth", "SiamMask"), ("less.pth", "researchmm/SiamDW")):
+    for name, words in (("ban.pth", "SiamBAN"), ("less.pth", "researchmm/SiamDW")):
         refused(["convert", name, "--out", "w.safetensors"], MODEL, name, words, folder=tmp_path)
         refused(["export", name, "--out", "m"], MODEL, name, words, folder=tmp_path)
     start = ("train", "siamrpn-small", "--out", "run", "--data", "world", "--from")

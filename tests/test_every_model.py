@@ -34,6 +34,7 @@ SMALL_RECIPES = {
     "siamrpn": "siamrpn-small",
     "siamrpnpp": "siamrpnpp-small",
     "siamdw": "siamdw-small",
+    "nanotrack": "nanotrack-small",
 }
 """By kind; SiamFC's nearest to the others is that for annotated videos."""
 RELEASED = {"siamrpnpp-resnet18": "backbone", "siamdw-CIResNet22-rpn": "backbone.layer1"}
@@ -43,7 +44,15 @@ Array = NDArray[np.float32]
 every_network = pytest.mark.parametrize("name", NETWORKS)
 every_head = pytest.mark.parametrize(
     "name",
-    ["siamfc", "siamrpn-up-channel", "siamrpn-depthwise", "siamrpnpp-resnet18", "siamdw-CIResNet22", "siamdw-CIResNet22-rpn"],
+    [
+        "siamfc",
+        "siamrpn-up-channel",
+        "siamrpn-depthwise",
+        "siamrpnpp-resnet18",
+        "nanotrack",
+        "siamdw-CIResNet22",
+        "siamdw-CIResNet22-rpn",
+    ],
 )
 
 

@@ -50,7 +50,8 @@ PRESETS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {  # kind, set
     ),
     "CIResNeXt22": ("siamdw", {"backbone": "CIResNeXt22"}, tuple(f"SiamFCNext22_{name}" for name in BENCHMARKS)),
     "CIResNet22, anchors": ("siamdw", {"head": "siamrpn"}, tuple(f"SiamRPNRes22_{name}" for name in BENCHMARKS)),
-    "long-term": ("siamrpnpp", {"neck_channels": (128, 256, 512)}, ()),
+    "long-term": ("siamrpnpp", {"neck_channels": (128, 256, 512)}, ("siamrpn_r50_l234_dwxcorr_lt",)),
+    "SiamMask": ("siammask", {}, ("siammask_r50_l3", "SiamMask_DAVIS", "SiamMask_VOT", "SiamMask_VOT18")),
     "CIResNet22W": ("siamdw", {"backbone": "CIResNet22W"}, ()),
 }
 ALL = sorted(preset for _, _, presets in PRESETS.values() for preset in presets)
@@ -127,11 +128,6 @@ def test_what_is_set_by_hand_is_stronger(described: Any) -> None:
         ("AlexNet", "SiamRPNBIG", "is of a network with width 2.0; that of the checkpoint has width 1.0"),
         ("AlexNet", "siamrpn_alex_dwxcorr", "with head depthwise; that of the checkpoint has head up-channel"),
         ("AlexNet", "SiamRPNvott", "Unknown preset 'SiamRPNvott' of siamrpn. Did you mean 'SiamRPNvot'"),
-        (
-            "long-term",
-            "siamrpn_r50_l234_dwxcorr_lt",
-            "is for long-term tracking, which this version of siamtrack does not know",
-        ),
         ("CIResNet22", "SiamFCRes22", "but those for benchmarks: SiamFCRes22_OTB2013, SiamFCRes22_OTB2015"),
         ("CIResNet22W", "SiamFCRes22W", "export without --preset"),
     ],

@@ -1,4 +1,4 @@
-"""NanoTrack as a teacher: made-up files of its shapes, what is read of them, and what a student is told."""
+"""NanoTrack: the network, its published files as a teacher (made-up ones of their shapes), and what a student is told."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ import torch
 from onnx import helper, numpy_helper
 
 from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.models.nanotrack import NanoTrack, NanoTrackNetworkSettings
+from siamtrack.models.operations import multiply_adds, parameter_count
 from siamtrack.settings import from_mapping
-from siamtrack.trackers.anchors import AnchorSettings, anchor_grid, encode
-from siamtrack.training.lessons import Lesson, centred_cells, resampled
-from siamtrack.training.nanotrack import FILES, NanoTrack, NanoTrackTeacher
+from siamtrack.trackers.anchors import AnchorSettings, anchor_grid, decode, map_shift
+from siamtrack.training.lessons import Lesson
+from siamtrack.training.nanotrack import FILES, NanoTrackTeacher, PublishedNanoTrack
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.teacher import check_teacher, digest
 
 STUDENT = {
-    "model": "siamrpnpp",
+    "model": "nanotrack",
     "loss": "box_adaptive",
     "teacher_weight": 1.0,
     "sampling": {"crop_size": 383},
-    "network": {"backbone": "resnet18", "width": 0.02, "used_layers": [3], "neck_channels": [96], "anchors": 1},
+    "network": {"tower": 1},
 }
 RECIPE = from_mapping(Recipe, STUDENT, where="test")
+ANCHOR = AnchorSettings(stride=16, ratios=(1.0,), scales=(4.0,))
+STAGES = {16: 4, 24: 8, 40: 16, 48: 16, 96: 16}
+"""Strides of the backbone's stages by their channels."""
 
 
 def write(path: Path, inputs: list[tuple[int, ...]], nodes: list[onnx.NodeProto], tensors: dict[str, np.ndarray]) -> None:
@@ -43,16 +48,25 @@ def write(path: Path, inputs: list[tuple[int, ...]], nodes: list[onnx.NodeProto]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The features are every 16th pixel, one channel after another; the head repeats the mean of two of them."""
-    picked = np.zeros((96, 3, 1, 1))
-    picked[np.arange(96), np.arange(96) % 3] = 1
-    conv = helper.make_node("Conv", ["x0", "w"], ["y"], strides=[16, 16])
+    """Stage by stage every 4th, 8th or 16th pixel, one channel after another; the head repeats the mean of two of them."""
     for part in ("template", "search"):
-        name, shapes = FILES[part]
-        write(tmp_path / name, shapes, [conv], {"w": picked})
-    name, shapes = FILES["head"]
+        file, shapes, names = FILES[part]
+        nodes, tensors, last = [], {}, "nothing"
+        for (channels, stride), name in zip(STAGES.items(), (*names, ""), strict=True):
+            picked = np.zeros((channels, 3, 1, 1))
+            picked[np.arange(channels), np.arange(channels) % 3] = 1
+            tensors[f"w{channels}"] = picked
+            nodes.append(helper.make_node("Conv", ["x0", f"w{channels}"], [f"s{channels}"], name=name, strides=[stride] * 2))
+            nodes.append(helper.make_node("ReduceMean", [f"s{channels}"], [f"m{channels}"]))  # so that no stage is for nothing
+            last = f"s{channels}"
+        tensors["zero"] = np.zeros(1)
+        nodes.append(helper.make_node("Sum", [f"m{channels}" for channels in STAGES], ["means"]))
+        nodes.append(helper.make_node("Mul", ["means", "zero"], ["none"]))
+        nodes.append(helper.make_node("Add", [last, "none"], ["y"]))
+        write(tmp_path / file, shapes, nodes, tensors)
+    file, shapes, _ = FILES["head"]
     nodes = [helper.make_node("Conv", ["x1", "c"], ["y"]), helper.make_node("Conv", ["x1", "l"], ["b"])]
-    write(tmp_path / name, shapes, nodes, {"c": np.ones((2, 96, 2, 2)), "l": np.ones((4, 96, 2, 2))})
+    write(tmp_path / file, shapes, nodes, {"c": np.ones((2, 96, 2, 2)), "l": np.ones((4, 96, 2, 2))})
     return tmp_path
 
 
@@ -60,88 +74,138 @@ def pixels(side: int, count: int = 2) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(side)).float()
 
 
+# The network
+
+
+def test_it_is_as_large_as_the_published_one() -> None:
+    """Channels and cells of the published files; the maps have a cell for every 16 px that the search patch is larger."""
+    network = NanoTrack().eval()
+    with torch.no_grad():
+        cls, loc, templates, searches = network(pixels(127), pixels(255))
+    assert [tuple(v.shape[1:]) for v in templates] == [(16, 32, 32), (24, 16, 16), (40, 8, 8), (48, 8, 8), (96, 8, 8)]
+    assert [tuple(v.shape[1:]) for v in searches] == [(16, 64, 64), (24, 32, 32), (40, 16, 16), (48, 16, 16), (96, 16, 16)]
+    assert (cls.shape, loc.shape) == ((2, 2, 15, 15), (2, 4, 15, 15))
+    assert parameter_count(network) == 540_742
+    with torch.no_grad():
+        kernels = network.embed(pixels(127))
+        assert multiply_adds(lambda: network.match(kernels, pixels(255))) < 2 * 0.12e9  # a twentieth of SiamFC's
+
+
+def test_it_says_how_far_the_sides_are() -> None:
+    """Logarithms of distances in 32 px: a cell that says 0 means a box of 64 px around itself."""
+    network = NanoTrack(NanoTrackNetworkSettings(tower=0)).eval()
+    answer = network.head.loc.answer
+    torch.nn.init.zeros_(answer.weight)
+    with torch.no_grad():
+        answer.bias.copy_(torch.tensor([0.5, 1.0, 2.0, 0.25]).log())  # left, top, right, bottom
+        _, loc, _, _ = network(pixels(127), pixels(255))
+        grid = anchor_grid(ANCHOR, 15)
+        x, y, w, h = decode(loc[0].numpy()[:, None], grid)
+        assert np.allclose(x - grid[0], (64 - 16) / 2, atol=1e-3)
+        assert np.allclose(y - grid[1], (8 - 32) / 2, atol=1e-3)
+        assert np.allclose([w, h], np.array([80, 40])[:, None, None, None], atol=1e-3)
+        answer.bias.copy_(torch.tensor([1e9, -1e9, 0.0, 0.0]))  # absurd, but finite
+        assert network(pixels(127), pixels(255))[1].isfinite().all()
+
+
+def test_cells_lie_where_the_procedure_thinks() -> None:
+    """A template that is shifted by whole strides is found there, whatever the strides leave over."""
+    torch.manual_seed(0)
+    network = NanoTrack(NanoTrackNetworkSettings(tower=0)).train()  # batch norm of random weights does nothing else
+    scene = torch.nn.functional.interpolate(torch.rand(1, 3, 48, 48), size=384, mode="bicubic") * 255
+    template = scene[..., 128:255, 128:255]
+    for side in (255, 263, 287):
+        for shift in (side - 127) // 2 % 16 + np.array([-32, 0, 16]):  # by which the target lies whole strides from the corner
+            begin = 128 - (side - 127) // 2 + shift
+            search = scene[..., begin : begin + side, begin : begin + side]
+            whole = side - (side - 127) % 16
+            with torch.no_grad():
+                z, x = (network.backbone(p)[-1][0] for p in (template, search[..., :whole, :whole]))
+                cells = network.match(network.embed(template), search)[0].shape[-1]
+            apart = (x.unfold(1, 4, 1).unfold(2, 4, 1) - z[:, None, None, 2:6, 2:6]).square().sum((0, 3, 4))
+            row, column = divmod(int(apart.argmin()), apart.shape[-1])
+            assert row == column
+            assert cells == apart.shape[-1] + 2  # the head pads by one cell
+            place = 16 * (row + 1 - (cells - 1) / 2) + map_shift(side, 127, 16)  # of the cell, from the patch's middle
+            assert place == -shift
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0.0}, {"tower": -1}, {"template_size": 128}, {"search_size": 126}])
+def test_wrong_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=f"The setting {next(iter(wrong))} is"):
+        NanoTrackNetworkSettings(**wrong)  # type: ignore[arg-type]
+
+
+# The published files as a teacher
+
+
 def test_it_is_asked_pair_by_pair_in_bgr(folder: Path) -> None:
     z, x = pixels(127), pixels(255)
-    cls, loc, template, search = NanoTrack(folder)(z, x)
-    assert [tuple(v.shape) for v in (cls, loc, template, search)] == [
-        (2, 2, 15, 15),
-        (2, 4, 15, 15),
-        (2, 96, 8, 8),
-        (2, 96, 16, 16),
-    ]
-    assert torch.equal(template[:, :3], z.flip(1)[:, :, ::16, ::16])
-    assert torch.equal(search[:, 3:6], x.flip(1)[:, :, ::16, ::16])
+    cls, loc, templates, searches = PublishedNanoTrack(folder)(z, x)
+    assert (tuple(cls.shape), tuple(loc.shape)) == ((2, 2, 15, 15), (2, 4, 15, 15))
+    for stages, seen in ((templates, z), (searches, x)):
+        for found, (channels, stride) in zip(stages, STAGES.items(), strict=True):
+            assert found.shape[1] == channels
+            assert torch.equal(found[:, :3], seen.flip(1)[:, :, ::stride, ::stride])
 
 
 def test_files_are_checked(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no file"):
-        NanoTrack(tmp_path / "nowhere")
-    first, second = (folder / FILES[part][0] for part in ("template", "search"))
+        PublishedNanoTrack(tmp_path / "nowhere")
+    first, second = (folder / FILES[part].name for part in ("template", "search"))
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     with pytest.raises(WeightsError, match=r"takes \[\(1, 3, 255, 255\)\]; NanoTrack v3 takes \[\(1, 3, 127, 127\)\]"):
-        NanoTrack(folder)
+        PublishedNanoTrack(folder)
+    first.write_bytes(content.replace(b"Add_23", b"Add_32"))
+    with pytest.raises(WeightsError, match="has no operation Add_23"):
+        PublishedNanoTrack(folder)
     first.write_bytes(b"<html>not found</html>")
     with pytest.raises(WeightsError, match="no ONNX file"):
-        NanoTrack(folder)
+        PublishedNanoTrack(folder)
     first.write_bytes(content)
-    before = digest(NanoTrack(folder))
-    (folder / FILES["head"][0]).write_bytes((folder / FILES["head"][0]).read_bytes() + b"\x72\x00")
-    assert digest(NanoTrack(folder)) != before  # a run that goes on knows its teacher
+    before = digest(PublishedNanoTrack(folder))
+    (folder / FILES["head"].name).write_bytes((folder / FILES["head"].name).read_bytes() + b"\x72\x00")
+    assert digest(PublishedNanoTrack(folder)) != before  # a run that goes on knows its teacher
 
 
 def test_whom_it_can_teach(folder: Path) -> None:
-    teacher = NanoTrack(folder)
+    teacher = PublishedNanoTrack(folder)
     check_teacher(teacher, RECIPE)
-    for change in ({"neck_channels": [64]}, {"search_size": 287}):
+    for change in ({"width": 0.5}, {"search_size": 287}):
         other = {**STUDENT, "network": {**STUDENT["network"], **change}, "sampling": {"crop_size": 511}}  # type: ignore[dict-item]
-        with pytest.raises(SettingsError, match="NanoTrack teaches networks with one anchor"):
+        with pytest.raises(SettingsError, match="NanoTrack teaches networks of its own layout"):
             check_teacher(teacher, from_mapping(Recipe, other, where="test"))
-    with pytest.raises(SettingsError, match="NanoTrack teaches"):
+    with pytest.raises(SettingsError, match=r'NanoTrack teaches .* The recipe has model = "siamfc" of width 1'):
         check_teacher(teacher, Recipe(teacher_weight=1.0))
 
 
-def test_maps_are_read_between_their_cells() -> None:
-    rows, columns = torch.meshgrid(centred_cells(7, 8), centred_cells(7, 8), indexing="ij")
-    maps = torch.stack([2 * rows + columns, columns])  # linear: what lies between is known
-    wanted = torch.tensor([-24.0, -3.5, 0.0, 24.0])
-    found = resampled(maps, centred_cells(7, 8), wanted)
-    down, across = torch.meshgrid(wanted, wanted, indexing="ij")
-    assert torch.allclose(found, torch.stack([2 * down + across, across]), atol=1e-5)
-    assert float(resampled(torch.ones(7, 7), centred_cells(7, 8), torch.tensor([40.0]))) == 0
+def lesson_of(answer: tuple[torch.Tensor, ...]) -> Lesson:
+    """What a teacher would have said whose answer this is."""
+    grid = torch.from_numpy(decode(answer[1].detach().numpy().reshape(len(answer[1]), 4, 1, 15, 15), anchor_grid(ANCHOR, 15)))
+    x, y, w, h = grid[:, :, 0].float().unbind(1)
+    boxes = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
+    return Lesson(answer[0][:, 1] - answer[0][:, 0], answer[2], answer[3], boxes)
 
 
 def test_a_student_that_says_the_same_is_not_corrected(folder: Path) -> None:
-    """Its cells lie between those of the teacher, so both are read from the same smooth pattern."""
-    teacher = NanoTrackTeacher(NanoTrack(folder))
-
-    def pattern(places: torch.Tensor) -> torch.Tensor:
-        rows, columns = torch.meshgrid(places, places, indexing="ij")
-        return torch.stack([rows * (1 + channel % 3) + columns * (channel % 5) for channel in range(96)])[None] / 50
-
-    def response(places: torch.Tensor) -> torch.Tensor:
-        rows, columns = torch.meshgrid(places, places, indexing="ij")
-        return 3 - (rows[None].abs() + columns[None].abs()) / 16
-
-    lesson = Lesson(
-        response(centred_cells(15, 16)),
-        pattern(torch.arange(8) * 16 + 0.5 - 127 / 2),
-        pattern(torch.arange(16) * 16 + 0.5 - 255 / 2),
-    )
-    cls = torch.stack([torch.zeros(1, 25, 25), response(centred_cells(25, 8))], 1)
-    answer = cls, torch.zeros(1, 4, 25, 25), pattern(centred_cells(15, 8)), pattern(centred_cells(31, 8))
+    teacher = NanoTrackTeacher(PublishedNanoTrack(folder))
+    torch.manual_seed(0)
+    network = NanoTrack(NanoTrackNetworkSettings(tower=1)).train()  # batch norm of random weights does nothing else
+    with torch.no_grad():
+        answer, other = network(pixels(127), pixels(255)), network(pixels(127).flip(3), pixels(255).flip(2))
+    lesson = lesson_of(answer)
     assert float(teacher.feature_distance(answer, lesson)) == pytest.approx(0, abs=1e-5)
     assert float(teacher.response_distance(answer, lesson)) == pytest.approx(0, abs=1e-3)
-    shifted = (cls.roll(3, -1), answer[1], *(features.roll(2, -1) for features in answer[2:]))
-    assert float(teacher.feature_distance(shifted, lesson)) > 0.02
-    assert float(teacher.response_distance(shifted, lesson)) > 0.05
+    assert float(teacher.feature_distance(other, lesson)) > 0.5
+    assert float(teacher.response_distance(other, lesson)) > 0.001
 
 
 def test_a_student_is_told_of_boxes(folder: Path) -> None:
-    """The teacher says them as distances to four sides from its cells, the student as offsets of an anchor from its own."""
-    teacher = NanoTrackTeacher(NanoTrack(folder))
+    """The teacher says them as distances to four sides in pixels."""
+    teacher = NanoTrackTeacher(PublishedNanoTrack(folder))
     left, top, right, bottom = -30.0, -50.0, 42.0, 10.0  # from the middle of the patch
-    places = centred_cells(15, 16)
+    places = (torch.arange(15) - 7) * 16.0
     rows, columns = torch.meshgrid(places, places, indexing="ij")
     loc = torch.stack([columns - left, rows - top, right - columns, bottom - rows])[None]
     cls = torch.stack([torch.zeros(1, 15, 15), torch.full((1, 15, 15), -30.0)], 1)
@@ -150,46 +214,44 @@ def test_a_student_is_told_of_boxes(folder: Path) -> None:
     lesson = teacher.lesson(pixels(127, 1), pixels(255, 1))
     assert lesson.boxes is not None
     assert torch.allclose(lesson.boxes[0].flatten(1).T, torch.tensor([left, top, right, bottom]))
-    grid = anchor_grid(AnchorSettings(ratios=(1.0,)), 25)
-    said = torch.tensor(encode(np.array([6.0, -20.0, 72.0, 60.0])[:, None, None, None], grid), dtype=torch.float32)
-    right_classes = resampled(lesson.responses, centred_cells(15, 16), centred_cells(25, 8))
-    student = torch.stack([torch.zeros(1, 25, 25), right_classes], 1)
-    assert float(teacher.response_distance((student, said.reshape(1, 4, 25, 25)), lesson)) == pytest.approx(0, abs=1e-4)
-    wide = said.clone()
-    wide[2] += np.log(2)  # twice as wide: half of it is the target
-    assert float(teacher.response_distance((student, wide.reshape(1, 4, 25, 25)), lesson)) == pytest.approx(0.5, abs=1e-2)
+    said = torch.stack(
+        [(6 - columns) / 64, (-20 - rows) / 64, torch.full((15, 15), 72 / 64).log(), torch.full((15, 15), 60 / 64).log()]
+    )
+    assert float(teacher.response_distance((cls, said[None]), lesson)) == pytest.approx(0, abs=1e-4)
+    said[2] += np.log(2)  # twice as wide: half of it is the target
+    assert float(teacher.response_distance((cls, said[None]), lesson)) == pytest.approx(0.5, abs=1e-2)
 
 
 class SaysAlways:
     """A teacher of one pair that looks at nothing."""
 
     def __init__(self, cls: torch.Tensor, loc: torch.Tensor) -> None:
-        self.answer = cls, loc, torch.zeros(1, 96, 8, 8), torch.zeros(1, 96, 16, 16)
+        self.answer = cls, loc, [torch.zeros(1, 96, 8, 8)], [torch.zeros(1, 96, 16, 16)]
 
-    def __call__(self, *_: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def __call__(self, *_: torch.Tensor) -> tuple[object, ...]:
         return self.answer
 
 
 def test_a_teacher_that_sees_no_target(folder: Path) -> None:
     """The sum over cells is not divided by nothing."""
-    teacher = NanoTrackTeacher(NanoTrack(folder))
-    lesson = Lesson(torch.full((1, 15, 15), -30.0), torch.zeros(1, 96, 8, 8), torch.zeros(1, 96, 16, 16))
-    cls = torch.zeros(1, 2, 25, 25, requires_grad=True)
+    teacher = NanoTrackTeacher(PublishedNanoTrack(folder))
+    lesson = Lesson(torch.full((1, 15, 15), -30.0), [], [])
+    cls = torch.zeros(1, 2, 15, 15, requires_grad=True)
     distance = teacher.response_distance((cls,), lesson)
     distance.backward()  # type: ignore[no-untyped-call]
-    assert float(distance.detach()) == pytest.approx(625 * np.log(2), rel=1e-4)
+    assert float(distance.detach()) == pytest.approx(225 * np.log(2), rel=1e-4)
     assert cls.grad is not None
     assert torch.isfinite(cls.grad).all()
 
 
 def test_a_student_learns_from_it(folder: Path) -> None:
     """A step down both distances makes both smaller."""
-    teacher = NanoTrackTeacher(NanoTrack(folder))
+    teacher = NanoTrackTeacher(PublishedNanoTrack(folder))
     torch.manual_seed(0)
     network = RECIPE.kind.build(RECIPE.network)
     z, x = pixels(127), pixels(255)
     lesson = teacher.lesson(z, x)
-    lesson = lesson._replace(responses=lesson.responses + torch.randn(2, 15, 15))
+    lesson = lesson._replace(responses=torch.randn(2, 15, 15))
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     found = []
     for _ in range(4):
@@ -200,3 +262,73 @@ def test_a_student_learns_from_it(folder: Path) -> None:
         optimizer.step()
         found.append([float(d.detach()) for d in distances])
     assert all(last < first for first, last in zip(found[0], found[-1], strict=True))
+
+
+# The layout of the published network
+
+
+def published_weights(path: Path, blue_first: bool = False) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Kernels and biases of all convolutions of a file, in its order; matrices as 1 x 1 kernels."""
+    graph = onnx.load(str(path)).graph
+    values = {entry.name: torch.from_numpy(numpy_helper.to_array(entry).copy()) for entry in graph.initializer}
+    found = []
+    for node in graph.node:
+        own = [values[name] for name in node.input if name in values]
+        if node.op_type in ("Conv", "Gemm") and len(own) == 2:
+            found.append((own[0] if own[0].ndim == 4 else own[0][:, :, None, None], own[1]))
+    if blue_first:
+        found[0] = found[0][0].flip(1), found[0][1]
+    return found
+
+
+def fill(parts: list[torch.nn.Module], weights: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Puts weights into the convolutions of these modules, in order; a batch norm behind one adds its bias and no more."""
+    layers = [m for part in parts for m in part.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.BatchNorm2d)]
+    for number, conv in enumerate(layers):
+        if not isinstance(conv, torch.nn.Conv2d):
+            continue
+        kernel, bias = weights.pop(0)
+        norm = layers[number + 1] if number + 1 < len(layers) else None
+        with torch.no_grad():
+            assert conv.weight.shape == kernel.shape
+            conv.weight.copy_(kernel)
+            if conv.bias is not None:
+                conv.bias.copy_(bias)
+            elif isinstance(norm, torch.nn.BatchNorm2d):
+                norm.running_var.fill_(1 - norm.eps)
+                norm.bias.copy_(bias)
+
+
+@pytest.mark.shared_data
+def test_with_the_published_weights_it_says_what_they_say(shared_data: Path) -> None:
+    """Every stage of the backbone, the classes and the boxes; so what a teacher knows has its place in a student."""
+    folder = shared_data / "weights"
+    network = NanoTrack().eval()
+    fill([network.backbone], published_weights(folder / FILES["search"].name, blue_first=True))
+    weights = published_weights(folder / FILES["head"].name)
+    cls, loc = network.head.cls, network.head.loc
+    joined = {branch: [weights[n] for n in numbers] for branch, numbers in ((loc, (0, 12, 1, 13)), (cls, (6, 14, 7, 15)))}
+    for branch, (fine_z, middle_z, fine_x, middle_x) in joined.items():  # kernels of both correlations are one convolution here
+        pairs = [
+            tuple(torch.cat(part) for part in zip(*both, strict=True)) for both in ((fine_z, middle_z), (fine_x, middle_x))
+        ]
+        fill([branch.template, branch.search], pairs)  # type: ignore[arg-type]
+    fill([loc.weigh, loc.merge], weights[2:6])
+    fill([cls.weigh, cls.merge], weights[8:12])
+    fill([cls.tower, cls.answer], weights[18:31])
+    fill([loc.tower, loc.answer], weights[31:])
+    for branch, (kernel, bias) in ((loc, weights[16]), (cls, weights[17])):
+        fill([branch.join], [(kernel, bias)])
+    with torch.no_grad():
+        loc.answer.bias -= np.log(32)  # their distances are pixels, ours half anchors
+        teacher = NanoTrackTeacher(PublishedNanoTrack(folder))
+        z, x = pixels(127), pixels(255)
+        answer, lesson = network(z, x), teacher.lesson(z, x)
+    for said, wanted in zip([*answer[2], *answer[3]], [*lesson.template, *lesson.search], strict=True):
+        assert float((said - wanted).abs().max()) < 1e-3 * float(wanted.abs().max())
+    margin = answer[0][:, 1] - answer[0][:, 0]
+    assert float((margin - lesson.responses).abs().max()) < 1e-3 * float(lesson.responses.abs().max())
+    ours = lesson_of(answer).boxes
+    assert ours is not None
+    assert lesson.boxes is not None
+    assert float((ours - lesson.boxes).abs().max()) < 0.05  # px

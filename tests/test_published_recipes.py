@@ -25,6 +25,7 @@ from siamtrack.training.recipe import Recipe
 from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import TrainingData
 
+pytestmark = pytest.mark.slow
 PAPERS = ("siamrpn-paper", "siamrpnpp-paper", "siamrpnpp-mobilenet-paper", "siamdw-paper")
 NARROW: dict[str, dict[str, Any]] = {
     "siamrpn-paper": {"width": 0.04},

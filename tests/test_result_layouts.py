@@ -74,6 +74,8 @@ def test_codes_and_polygons_of_vot(tmp_path):
     (tmp_path / "a.txt").write_text("1\n1,2,3,4\n2\n0\n0.0\n1,2,3,4\n")
     assert [one.box.absent for one in read_rows(tmp_path / "a.txt", format="vot")] == [True, False, True, True, True, False]
     (tmp_path / "a.txt").write_text("1\n1,2,3,4,5,6,7,8\n")
+    assert read_rows(tmp_path / "a.txt", format="vot")[1].polygon == (1, 2, 3, 4, 5, 6, 7, 8)
+    (tmp_path / "a.txt").write_text("1\n1,2,3,4,5,6\n")
     with pytest.raises(InputError, match=r"line 2.*Polygons"):
         read_rows(tmp_path / "a.txt", format="vot")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from siamtrack.errors import BoxError, ImageError, SettingsError
 from siamtrack.results import ResultWriter, Row, read_rows
 from siamtrack.settings import from_mapping
 from siamtrack.trackers.anchors import AnchorSettings
+from siamtrack.trackers.long_term import LongTermSettings
 from siamtrack.trackers.rpn import PRESETS, SETTINGS, TRACKER, RPNSettings, RPNState, RPNTracker
 
 BOX = Box(200, 140, 60, 40)
@@ -29,12 +31,15 @@ PX = context_side(60, 40, 0.5) / 127  # image pixels per patch pixel
 
 
 @pytest.mark.shared_data
-def test_ten_steps_of_the_published_tracker(shared_data: Path) -> None:
+@pytest.mark.parametrize("name", ["rpn_siamrpn_r50_l234_dwxcorr", "lt_siamrpn_r50_l234_dwxcorr_lt"])
+def test_ten_steps_of_the_published_tracker(shared_data: Path, name: str) -> None:
     """PySOT on stored maps. It prints its boxes half a pixel up and left of the one it was given."""
-    stored = np.load(shared_data / "networks" / "steps_pysot_rpn_siamrpn_r50_l234_dwxcorr.npz")
-    facts = json.loads((shared_data / "networks" / "steps_pysot_rpn_siamrpn_r50_l234_dwxcorr.json").read_text())
+    stored = np.load(shared_data / "networks" / f"steps_pysot_{name}.npz")
+    facts = json.loads((shared_data / "networks" / f"steps_pysot_{name}.json").read_text())
     theirs = facts["settings"]
-    settings = RPNSettings(
+    settings = from_mapping(RPNSettings, PRESETS[name.partition("_")[2]], where="preset")
+    assert settings == replace(
+        settings,
         search_size=int(theirs["INSTANCE_SIZE"]),
         template_size=int(theirs["EXEMPLAR_SIZE"]),
         context=theirs["CONTEXT_AMOUNT"],
@@ -42,16 +47,26 @@ def test_ten_steps_of_the_published_tracker(shared_data: Path) -> None:
         window_influence=theirs["WINDOW_INFLUENCE"],
         lr=theirs["LR"],
         anchors=from_mapping(AnchorSettings, facts["anchors"], where="facts"),
+        long_term=LongTermSettings(
+            search_size=theirs.get("LOST_INSTANCE_SIZE", 0),
+            low=theirs.get("CONFIDENCE_LOW", 0.8),
+            high=theirs.get("CONFIDENCE_HIGH", 0.998),
+        ),
     )
     steps = ((stored[f"cls_{n}"][None, None], stored[f"loc_{n}"][None, None]) for n in range(10))
-    tracker = RPNTracker(Fake(lambda templates, patches: next(steps)), settings)
+    network = Fake(lambda templates, patches: next(steps))
     frame = np.zeros((*facts["image_size"], 3), np.uint8)
-    boxes, scores = follow(tracker, [frame] * 11, Box(*facts["init_box"]))
+    boxes, scores = follow(RPNTracker(network, settings), [frame] * 11, Box(*facts["init_box"]))
     expected = np.add(facts["boxes"], [0.5, 0.5, 0, 0])
     assert len(boxes) == len(expected) == 10
     assert np.abs(np.array(boxes) - expected).max() < 0.05
     assert np.abs(np.array(scores) - facts["scores"]).max() < 1e-4
-    assert settings == RPNSettings()  # the defaults are theirs
+    for (*_, height, width, _), n in zip(network.calls, range(10), strict=True):  # as large as the maps need it
+        assert height == width == 127 + 8 * (stored[f"cls_{n}"].shape[-1] - 9)
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    assert from_mapping(RPNSettings, PRESETS["siamrpn_r50_l234_dwxcorr"], where="preset") == RPNSettings()
 
 
 def loop(maps: Maps, s: RPNSettings, box: Box) -> tuple[Box, float]:

@@ -87,6 +87,29 @@ def draw_boxes(
     return picture
 
 
+def draw_masks(image: Image, masks: Sequence[NDArray[np.bool_] | None]) -> Image:
+    """A copy of the image with the pixels of each target tinted in its colour, and a line around them.
+
+    Args:
+        image: shape (H, W, 3), RGB; not changed.
+        masks: (H, W) one a target, in the order of `PALETTE`; None where there is none.
+
+    Returns:
+        Shape (H, W, 3), RGB.
+    """
+    picture = image.copy()
+    thickness = max(1, round(_line_width(*picture.shape[:2]) / 2))
+    for target, mask in enumerate(masks):
+        if mask is None or not mask.any():
+            continue
+        colour = PALETTE[target % len(PALETTE)]
+        picture[mask] = np.round(0.55 * picture[mask] + 0.45 * np.array(colour)).astype(np.uint8)
+        contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, contours, -1, DARK, thickness + 2, cv2.LINE_AA)
+        cv2.drawContours(picture, contours, -1, colour, thickness, cv2.LINE_AA)
+    return picture
+
+
 def _line_width(height: int, width: int) -> float:
     """Pixels; 2 up to 640x480, 2.3 at 854x480, 4.2 at 1920x1080, 7.6 at 4K."""
     return max(2.0, 0.8 + math.hypot(height, width) / 650)

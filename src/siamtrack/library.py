@@ -18,6 +18,7 @@ from siamtrack.errors import DataError, MissingExtraError, ModelError, SettingsE
 from siamtrack.model_folder import (
     DESCRIPTION,
     INT8_SEARCH_GRAPH,
+    MASK_GRAPH,
     SEARCH_GRAPH,
     TEMPLATE_GRAPH,
     WEIGHTS,
@@ -111,17 +112,20 @@ def open_network(
     if precision not in module.PRECISIONS:
         raise SettingsError(f"The {runtime} runtime has no precision '{precision}'. {nearest(precision, module.PRECISIONS)}")
     if runtime == "torch":
-        network: Network = module.TorchNetwork(_torch_module(folder), device=device, precision=precision, threads=threads)
+        network: Network = module.torch_network(_torch_module(folder), device=device, precision=precision, threads=threads)
         return network
     if precision == "int8" and not folder.has_int8:
         raise ModelError(
             f"The model '{folder.path}' has no int8 graph; make one with: siamtrack export CHECKPOINT --out FOLDER --int8 CLIPS"
         )
     search = folder.path / (INT8_SEARCH_GRAPH if precision == "int8" else SEARCH_GRAPH)
+    graphs = [folder.path / TEMPLATE_GRAPH, search, *([folder.path / MASK_GRAPH] if folder.has_masks else [])]
     if runtime == "openvino":
-        network = module.OpenVINONetwork(folder.path / TEMPLATE_GRAPH, search, precision=precision, threads=threads)
+        kind = module.OpenVINOMaskNetwork if folder.has_masks else module.OpenVINONetwork
+        network = kind(*graphs, precision=precision, threads=threads)
     else:
-        network = module.ONNXNetwork(folder.path / TEMPLATE_GRAPH, search, threads=threads)
+        kind = module.ONNXMaskNetwork if folder.has_masks else module.ONNXNetwork
+        network = kind(*graphs, threads=threads)
     return network
 
 

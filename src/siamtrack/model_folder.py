@@ -5,6 +5,7 @@ weights.safetensors  the parameters, once: the graphs refer into this file
 template.onnx        patches (N, T, T, 3) uint8 -> templates (N, C, h, w)
 search.onnx          templates, patches (N, S, X, X, 3) uint8 -> the model's maps, (N, S, ...) each
 search_int8.onnx     the same, quantised (only where `siamtrack export --int8` made it)
+mask.onnx            places of these maps -> masks (M, n, n), logits (only of models that give masks)
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ WEIGHTS = "weights.safetensors"
 TEMPLATE_GRAPH = "template.onnx"
 SEARCH_GRAPH = "search.onnx"
 INT8_SEARCH_GRAPH = "search_int8.onnx"
+MASK_GRAPH = "mask.onnx"
 REQUIRED = (WEIGHTS, TEMPLATE_GRAPH, SEARCH_GRAPH)
 
 
@@ -54,6 +56,11 @@ class ModelFolder:
     def has_int8(self) -> bool:
         """Whether a quantised search graph is there."""
         return INT8_SEARCH_GRAPH in self.description.hashes
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the model gives masks."""
+        return MASK_GRAPH in self.description.hashes
 
 
 def read_model_folder(path: Path) -> ModelFolder:

@@ -1,4 +1,4 @@
-"""What a tracking run leaves behind: a file of boxes, a video with them drawn, a contact sheet."""
+"""What a tracking run leaves behind: a file of boxes, masks, a video with them drawn, a cut-out, a contact sheet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from siamtrack.draw import draw_boxes, save_image
+from siamtrack.draw import draw_boxes, draw_masks, save_image
+from siamtrack.mask_files import MaskWriter
+from siamtrack.mask_files import cut_out as cut_out_of
 from siamtrack.output_paths import check_distinct, check_picture_path
 from siamtrack.results import ResultWriter, Row
 from siamtrack.sheets import SheetCollector
@@ -27,6 +29,8 @@ class Outputs:
         format: of that file; None: by the ending.
         video: annotated video, or None.
         sheet: contact sheet, or None.
+        masks: folder of PNG files, or a .json file, see `siamtrack.mask_files`; or None.
+        cut_out: video of the targets alone, with alpha if it ends in .webm and on black else; or None.
         targets: how many are followed.
         fps: of the source, where known.
         source: what is read, which must not be written over; None: nothing that has a path.
@@ -45,6 +49,8 @@ class Outputs:
         sheet: Path | None,
         targets: int,
         fps: float | None,
+        masks: Path | None = None,
+        cut_out: Path | None = None,
         source: str | None = None,
     ) -> None:
         self._targets = targets
@@ -54,10 +60,14 @@ class Outputs:
             check_picture_path(sheet)
         with ExitStack() as stack:
             self._boxes = stack.enter_context(ResultWriter(boxes, format=format, targets=targets)) if boxes else None
-            self.paths = [*(self._boxes.paths if self._boxes else ()), *(path for path in (video, sheet) if path is not None)]
+            others = (path for path in (video, sheet, masks, cut_out) if path is not None)
+            self.paths = [*(self._boxes.paths if self._boxes else ()), *others]
             check_distinct(self.paths, source)
             known_fps = fps if fps is not None and 0 < fps <= HIGHEST_FPS else None
+            self._masks = stack.enter_context(MaskWriter(masks, targets=targets)) if masks else None
             self._video = stack.enter_context(VideoWriter(video, fps=known_fps)) if video else None
+            transparent = cut_out is not None and cut_out.suffix.lower() == ".webm"
+            self._cut_out = stack.enter_context(VideoWriter(cut_out, fps=known_fps, alpha=transparent)) if cut_out else None
             self._sheet = SheetCollector() if sheet else None
             self._sheet_path = sheet
             self._stack = stack.pop_all()
@@ -77,13 +87,26 @@ class Outputs:
             frame = step.frame.index
             self._boxes.write(
                 [
-                    Row(frame=frame, target=target, box=p.box, score=p.score, seconds=step.seconds)
+                    Row(
+                        frame=frame,
+                        target=target,
+                        box=p.box,
+                        score=p.score,
+                        seconds=step.seconds,
+                        polygon=None if p.polygon is None else tuple(p.polygon.ravel().tolist()),
+                    )
                     for target, p in enumerate(predictions)
                 ]
             )
+        if self._masks is not None:
+            self._masks.write(step)
+        if self._cut_out is not None:
+            self._cut_out.write(cut_out_of(step.frame.image, predictions), step.frame.time)
         if self._video is not None or self._sheet is not None:
             labels = [_label(target, p.score, self._targets) for target, p in enumerate(predictions)]
-            drawn = draw_boxes(step.frame.image, [p.box for p in predictions], labels=labels)
+            image, masks = step.frame.image, [p.mask for p in predictions]
+            tinted = draw_masks(image, masks) if any(mask is not None for mask in masks) else image
+            drawn = draw_boxes(tinted, [p.box for p in predictions], labels=labels)
             if self._video is not None:
                 self._video.write(drawn, step.frame.time)
             if self._sheet is not None:

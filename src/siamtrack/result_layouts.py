@@ -6,14 +6,16 @@
 * got10k  `x,y,w,h` a line, 1-based as in the authors' own tracker; seconds a frame in a second file; absent: NaN.
           Layout and precision of github.com/got-10k/toolkit, experiments/got10k.py: PATH without a suffix is a folder,
           PATH/NAME_001.txt with PATH/NAME_time.txt; PATH.txt (or PATH_001.txt) has PATH_time.txt beside it
-* vot     trajectory text of the VOT toolkit, 2015 to 2019: `1` on the first line, then `x,y,w,h`, 0-based; absent: `0`.
+* vot     trajectory text of the VOT toolkit, 2015 to 2019: `1` on the first line, then `x,y,w,h` or, of trackers that give
+          masks, `x1,y1,x2,y2,x3,y3,x4,y4`, 0-based; absent: `0`.
           Scores in NAME_confidence.value (first line empty) and seconds in NAME_time.value. Codes 0, 1 and 2 are read
           as absent boxes: the box of the first frame is not in such a file
 
 The last three hold one target a file: with several targets, NAME.txt becomes NAME_0.txt, NAME_1.txt and so on. They
 hold consecutive frames and no frame numbers: line 1 is the first frame written, whether tracking began at frame 0 or
-later, or ran backwards; on reading, frames count from 0. Scores are not in otb and got10k, seconds are not in csv,
-jsonl and otb: they come back as NaN and None. Coordinates keep 4 decimals (got10k: 3, as its toolkit writes).
+later, or ran backwards; on reading, frames count from 0. Polygons are in vot and jsonl alone. Scores are not in otb and
+got10k, seconds are not in csv, jsonl and otb: they come back as NaN and None. Coordinates keep 4 decimals (got10k: 3, as its
+toolkit writes).
 """
 
 from __future__ import annotations
@@ -27,8 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from siamtrack.box import ABSENT, Box
 from siamtrack.errors import InputError
+from siamtrack.polygon import min_max_box
 
 FORMATS = ("csv", "jsonl", "otb", "got10k", "vot")
 """Names of the layouts."""
@@ -50,6 +55,7 @@ class Row:
         box: the box, pixels, 0-based; absent when any coordinate is NaN.
         score: the tracker's score; NaN where there is none (an infinite one counts as none).
         seconds: time the tracker took for this frame, all targets together; None where it was not measured.
+        polygon: x1, y1, x2, y2, ... of the corners of the turned box around the mask, pixels; None where there are no masks.
     """
 
     frame: int
@@ -57,6 +63,7 @@ class Row:
     box: Box
     score: float
     seconds: float | None = None
+    polygon: tuple[float, ...] | None = None
 
 
 def is_folder(path: Path) -> bool:
@@ -103,7 +110,7 @@ def encode(rows: Sequence[Row], layout: str, *, first: bool) -> list[str]:
     for row in rows:
         seconds = math.nan if row.seconds is None else row.seconds
         if layout == "vot":
-            code = "1" if first else "0" if row.box.absent else _box_text(row.box, layout)
+            code = "1" if first else "0" if row.box.absent else _region_text(row, layout)
             texts += [code, "" if first else _number(row.score, ".6g"), _number(seconds, ".8f")]
         else:
             texts += [_box_text(row.box, layout)] + ([_number(seconds, ".8f")] if layout == "got10k" else [])
@@ -116,6 +123,10 @@ def _box_text(box: Box, layout: str) -> str:
     shift = _FIRST_PIXEL[layout]
     digits = ".3f" if layout == "got10k" else ".4f"
     return ",".join(_number(v, digits) for v in (box.x + shift, box.y + shift, box.w, box.h))
+
+
+def _region_text(row: Row, layout: str) -> str:
+    return _box_text(row.box, layout) if row.polygon is None else ",".join(_number(v, ".4f") for v in row.polygon)
 
 
 def _number(value: float, digits: str, missing: str = "NaN") -> str:
@@ -137,9 +148,11 @@ def _csv_line(row: Row) -> str:
 
 def _json_line(row: Row) -> str:
     box = ABSENT if row.box.absent else row.box
-    values: dict[str, float | None] = {"frame": int(row.frame), "target": int(row.target)}
+    values: dict[str, Any] = {"frame": int(row.frame), "target": int(row.target)}
     values |= {key: None if math.isnan(v) else round(float(v), 4) for key, v in zip("xywh", box, strict=True)}
     values["score"] = float(f"{row.score:.6g}") if math.isfinite(row.score) else None
+    if row.polygon is not None:
+        values["polygon"] = [round(float(v), 4) for v in row.polygon]
     return json.dumps(values) + "\n"
 
 
@@ -184,11 +197,15 @@ def _float(text: str) -> float:
     return value
 
 
+def _cells(line: str) -> list[str]:
+    return re.split(r"\s*,\s*|\s+", line.strip())
+
+
 def four_numbers(line: str, path: Path, number: int) -> list[float]:
     """x, y, w, h of a line, however they are separated; file and line number are for the message of the InputError."""
     expected = "four numbers x,y,w,h, or NaN"
     try:
-        values = [_float(cell) for cell in re.split(r"\s*,\s*|\s+", line.strip())]
+        values = [_float(cell) for cell in _cells(line)]
     except ValueError:
         raise _bad_line(path, number, line, expected) from None
     if len(values) == 1:
@@ -196,7 +213,12 @@ def four_numbers(line: str, path: Path, number: int) -> list[float]:
             path, number, line, f"{expected}. Single numbers are the codes of a VOT trajectory: read it as format vot"
         )
     if len(values) >= 6 and len(values) % 2 == 0:
-        raise _bad_line(path, number, line, f"{expected}. Polygons cannot be read yet; convert them to their bounding boxes")
+        raise _bad_line(
+            path,
+            number,
+            line,
+            f"{expected}. Polygons are read in the format vot alone, with four corners; convert them to their bounding boxes",
+        )
     if len(values) != 4:
         raise _bad_line(path, number, line, expected)
     return values
@@ -205,19 +227,38 @@ def four_numbers(line: str, path: Path, number: int) -> list[float]:
 def _read_text(path: Path, layout: str, target: int) -> list[Row]:
     boxes_path, *beside = paths_of_one(path, layout)
     shift = _FIRST_PIXEL[layout]
-    boxes = []
+    boxes: list[Box] = []
+    polygons: dict[int, tuple[float, ...]] = {}
     for number, line in enumerate(lines_of(boxes_path), 1):
         if layout == "vot" and re.fullmatch(r"[012](\.0*)?", line.strip()):
             boxes.append(ABSENT)
+            continue
+        if layout == "vot" and len(_cells(line)) == 8:
+            polygons[len(boxes)] = _polygon(line, boxes_path, number)
+            boxes.append(min_max_box(np.reshape(polygons[len(boxes)], (4, 2))))
             continue
         x, y, w, h = four_numbers(line, boxes_path, number)
         boxes.append(Box(x - shift, y - shift, w, h))
     scores = _read_column(beside[0], len(boxes)) if layout == "vot" else [math.nan] * len(boxes)
     seconds = _read_column(beside[-1], len(boxes)) if beside else [math.nan] * len(boxes)
     return [
-        Row(frame=i, target=target, box=boxes[i], score=scores[i], seconds=None if math.isnan(seconds[i]) else seconds[i])
+        Row(
+            frame=i,
+            target=target,
+            box=boxes[i],
+            score=scores[i],
+            seconds=None if math.isnan(seconds[i]) else seconds[i],
+            polygon=polygons.get(i),
+        )
         for i in range(len(boxes))
     ]
+
+
+def _polygon(line: str, path: Path, number: int) -> tuple[float, ...]:
+    try:
+        return tuple(_float(cell) for cell in _cells(line))
+    except ValueError:
+        raise _bad_line(path, number, line, "eight numbers, x and y of four corners") from None
 
 
 def _read_column(path: Path, length: int) -> list[float]:
@@ -262,4 +303,13 @@ def _row(values: dict[str, Any], path: Path, number: int, line: str) -> Row:
         x, y, w, h, score = (math.nan if values[key] in (None, "") else _float(values[key]) for key in _COLUMNS[2:])
     except (KeyError, TypeError, ValueError):
         raise _bad_line(path, number, line, f"{', '.join(_COLUMNS)} as numbers") from None
-    return Row(frame=frame, target=target, box=Box(x, y, w, h), score=score)
+    polygon = values.get("polygon")
+    if polygon is not None and not (
+        isinstance(polygon, list)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and all(isinstance(v, int | float) and math.isfinite(v) for v in polygon)
+    ):
+        raise _bad_line(path, number, line, "a polygon as a list of numbers, x and y of each corner")
+    corners = None if polygon is None else tuple(map(float, polygon))
+    return Row(frame=frame, target=target, box=Box(x, y, w, h), score=score, polygon=corners)

@@ -94,14 +94,19 @@ def _timed_step(tracker: Any, frame: Frame, states: list[Any]) -> tuple[list[Any
 
 
 class _Calls:
-    """A network whose `match` is timed: from the first call of a step to the end of the last."""
+    """A network that is timed: from the first call of a step to the end of the last, whatever of it is called."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
         self.first = self.last = math.nan
 
-    def match(self, *arguments: Any) -> Any:
-        began = time.perf_counter()
-        maps = self._network.match(*arguments)
-        self.first, self.last = began if math.isnan(self.first) else self.first, time.perf_counter()
-        return maps
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._network, name)
+
+        def timed(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            answer = method(*arguments)
+            self.first, self.last = began if math.isnan(self.first) else self.first, time.perf_counter()
+            return answer
+
+        return timed

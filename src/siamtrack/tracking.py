@@ -18,6 +18,7 @@ from siamtrack.box import Box
 from siamtrack.errors import InputError
 from siamtrack.frames import Frame
 from siamtrack.image import Image, as_image
+from siamtrack.polygon import Polygon
 
 StateT = TypeVar("StateT")
 
@@ -28,6 +29,8 @@ class Prediction:
 
     box: Box  # image pixels, 0-based; may reach beyond the frame
     score: float  # raw similarity, higher is more alike; its range depends on the model, nan for the box that was given
+    mask: NDArray[np.bool_] | None = None  # (H, W), the pixels of the target; None: the model gives no masks
+    polygon: Polygon | None = None  # (4, 2), corners of the smallest box around the mask, turned as it is; None: no masks
 
 
 class Tracker(Protocol[StateT]):
@@ -65,6 +68,13 @@ class Network(Protocol):
 
     def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
         """Templates (N, C, h, w), search patches (N, S, X, X, 3), RGB -> the model's maps, (N, S, ...) each. Every frame."""
+
+
+class MaskNetwork(Network, Protocol):
+    """A network that gives masks, too."""
+
+    def masks(self, cells: NDArray[np.float32], *windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What `siamtrack.trackers.mask.windows_around` gives, of M places -> logits (M, n, n) of the patches around them."""
 
 
 @dataclass(frozen=True, kw_only=True)

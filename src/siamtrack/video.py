@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream  # not av.VideoStream, which PyAV has from 13.1 on
 
-from siamtrack.errors import OutputError
+from siamtrack.errors import ImageError, OutputError
 from siamtrack.image import Image, as_image
 from siamtrack.output_paths import check_path
 from siamtrack.video_stream import DEFAULT_FPS
@@ -28,7 +28,7 @@ _TICKS = 60000  # a second; 24, 25, 30, 30000/1001, 50 and 60 frames divide it, 
 _H264 = ("libx264", {"preset": "veryfast", "crf": "20"})
 _MPEG4 = ("mpeg4", {"flags": "+qscale", "global_quality": str(3 * 118)})  # quantiser 3, in FFmpeg's lambda units
 _VP9 = ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"})
-_VP8 = ("libvpx", {"crf": "10", "b": "4M", "deadline": "realtime", "cpu-used": "8"})
+_VP8 = ("libvpx", {"crf": "10", "b": "4M", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0"})  # 0: alpha needs it
 _CODECS = {".mp4": (_H264, _MPEG4), ".mkv": (_H264, _MPEG4), ".webm": (_VP9, _VP8), ".avi": (_MPEG4,)}  # the best one first
 _BT601 = 6  # the colours that the conversion from RGB gives; without the tag, players take large pictures for BT.709
 
@@ -41,23 +41,27 @@ class VideoWriter:
     pictures of another size are fitted in, with black bars where the proportions differ.
     """
 
-    def __init__(self, path: str | Path, *, fps: float | None = None) -> None:
+    def __init__(self, path: str | Path, *, fps: float | None = None, alpha: bool = False) -> None:
         """Checks that the file can be written; it is created with the first picture.
 
         Args:
             path: ends in .mp4 or .mkv (H.264, or MPEG-4 where FFmpeg was built without x264), .webm (VP9) or .avi (MPEG-4). An
                 existing file is replaced.
             fps: frames per second for pictures without a time; 25 when None.
+            alpha: pictures are (H, W, 4), RGB and alpha, and both are kept; only .webm has alpha.
 
         Raises:
-            OutputError: the ending is not known, the folder is missing or may not be written, the path is a folder, `fps` is
-                not above 0, or FFmpeg has no encoder for the ending.
+            OutputError: the ending is not known, or has no alpha; the folder is missing or may not be written, the path is a
+                folder, `fps` is not above 0, or FFmpeg has no encoder for the ending.
         """
         self.path = Path(path)
         self._fps = DEFAULT_FPS if fps is None else float(fps)
         if not 0 < self._fps <= 1000:
             raise OutputError(f"A video cannot have {self._fps:g} frames per second; expected a number above 0, up to 1000.")
         self._codec, self._options = _encoder(self.path)
+        if alpha and self.path.suffix.lower() != ".webm":
+            raise OutputError(f"'{self.path}' cannot hold transparency; a video that can ends in .webm.")
+        self._pixels = ("rgba", "yuva420p") if alpha else ("rgb24", "yuv420p")
         self._part = self.path.with_name(f".{self.path.stem}-{uuid.uuid4().hex[:8]}{self.path.suffix.lower()}")
         self._reserve()
         self._output: av.container.OutputContainer | None = None
@@ -74,7 +78,7 @@ class VideoWriter:
         """Appends a picture.
 
         Args:
-            image: RGB, uint8, shape (H, W, 3); other pictures as `as_image` takes them.
+            image: RGB, uint8, shape (H, W, 3); other pictures as `as_image` takes them. With alpha: (H, W, 4), uint8.
             time: when it is shown, in seconds; only differences count, and the first picture is shown at 0. A time that is not
                 after the one before (reading backward, broken time stamps) is taken as one nominal frame later, and the times
                 after it count from there. None: one nominal frame after the picture before. AVI knows no times but multiples
@@ -86,14 +90,16 @@ class VideoWriter:
         """
         if self._ended:
             raise OutputError(f"'{self.path}' is already closed; no more pictures can be written to it.")
-        image = as_image(image)
+        image = _with_alpha(image) if self._pixels[0] == "rgba" else as_image(image)
         with self._explained():
             if self._stream is None or self._output is None:
                 self._output, self._stream = self._begin(
                     width=image.shape[1] + image.shape[1] % 2, height=image.shape[0] + image.shape[0] % 2
                 )
-            picture = av.VideoFrame.from_ndarray(_fitted(image, self._stream.width, self._stream.height), format="rgb24")
-            picture = picture.reformat(format="yuv420p")
+            picture = av.VideoFrame.from_ndarray(
+                _fitted(image, self._stream.width, self._stream.height), format=self._pixels[0]
+            )
+            picture = picture.reformat(format=self._pixels[1])
             picture.pts, picture.time_base = self._clock.ticks(time), self._clock.base
             self._output.mux(self._stream.encode(picture))
 
@@ -102,7 +108,7 @@ class VideoWriter:
         output = av.open(str(self._part.resolve()), "w", options=options)
         stream = output.add_stream(self._codec, rate=_rate(self._fps), options=self._options)
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, self._pixels[1]
         stream.codec_context.time_base = self._clock.base
         stream.codec_context.colorspace = _BT601
         return output, stream
@@ -171,6 +177,12 @@ class VideoWriter:
             raise OutputError(f"'{self.path}' cannot be written: {reason}. Check the disk and the name.") from error
 
 
+def _with_alpha(image: Image) -> Image:
+    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 4):
+        raise ImageError("A picture with alpha is an array (H, W, 4) of uint8.")
+    return np.ascontiguousarray(image)
+
+
 def _encoder(path: Path) -> tuple[str, dict[str, str]]:
     known = _CODECS.get(path.suffix.lower())
     if known is None:
@@ -218,7 +230,7 @@ def _fitted(image: Image, width: int, height: int) -> Image:
     scale = min(width / columns, height / rows)
     new_width, new_height = max(round(columns * scale), 1), max(round(rows * scale), 1)
     left, top = (width - new_width) // 2, (height - new_height) // 2
-    frame = np.zeros((height, width, 3), np.uint8)
+    frame = np.zeros((height, width, image.shape[2]), np.uint8)
     resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     frame[top : top + new_height, left : left + new_width] = resized
     return frame

@@ -42,11 +42,11 @@ def train(
     """Train a network from annotated videos, images, and pictures.
 
     Recipes that come along: siamfc, siamfc-small, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune,
-    siamrpn-paper, siamrpn-small, siamrpnpp-lite, siamrpnpp-paper, siamrpnpp-mobilenet-paper, siamrpnpp-small, siamdw-paper,
-    siamdw-small. NAME is a data set
-    (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own, 'pictures' for stills and cut-outs, or 'world'
-    for scenes made up of them; 'world' and 'squares' alone are drawn. Ctrl-C stops it; the same command goes on from the
-    last checkpoint. Several processes: torchrun --nproc-per-node N -m siamtrack train ...
+    siamrpn-paper, siamrpn-small, siamrpnpp-paper, siamrpnpp-mobilenet-paper, siamrpnpp-small, siamdw-paper, siamdw-small,
+    siamnano, nanotrack-small. NAME is a data set (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own,
+    'pictures' for stills and cut-outs, or 'world' for scenes made up of them; 'world' and 'squares' alone are drawn. Ctrl-C
+    stops it; the same command goes on from the last checkpoint. Several processes: torchrun --nproc-per-node N -m siamtrack
+    train ...
     """
     require(TO_TRAIN, "Training")
     from siamtrack.models.checkpoint_files import read_parameters
@@ -79,10 +79,10 @@ def train(
 
 def _teacher(path: Path | None) -> Any:
     """The network in a checkpoint, or NanoTrack in a folder with its files."""
-    from siamtrack.training.nanotrack import FILES, NanoTrack
+    from siamtrack.training.nanotrack import FILES, PublishedNanoTrack
 
-    if path is not None and any((path / name).is_file() for name, _ in FILES.values()):
-        return NanoTrack(path)
+    if path is not None and any((path / file.name).is_file() for file in FILES.values()):
+        return PublishedNanoTrack(path)
     return _checkpoint(path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,11 +31,18 @@ Targets = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="FILE", help="Write the boxes here.", show_default="NAME.csv, if no --video or --sheet"
+        "--out", "-o", metavar="FILE", help="Write the boxes here.", show_default="NAME.csv, if nothing else is written"
     ),
 ]
 Layout = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="csv, jsonl, otb, got10k or vot.", show_default="by the ending")
+]
+MasksOut = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Write the masks: a folder of PNG files, or FILE.json. Of models that give masks."),
+]
+CutOut = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a video of the targets alone: .webm is transparent, others black.")
 ]
 VideoOut = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the video with the boxes drawn.")]
 SheetOut = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a contact sheet of frames with boxes.")]
@@ -52,6 +59,8 @@ def track(
     layout: Layout = None,
     video: VideoOut = None,
     sheet: SheetOut = None,
+    masks: MasksOut = None,
+    cut_out: CutOut = None,
     frame: First = 0,
     backward: Backward = False,
     limit: Limit = None,
@@ -79,10 +88,17 @@ def track(
         options.check_boxes(boxes, frames.size)
         if place != source and Path(place).is_dir():
             frames.name = Path(source).resolve().name  # not "img"
-        with _outputs(place, frames, len(boxes), boxes=out, layout=layout, video=video, sheet=sheet) as outputs:
+        files = {"video": video, "sheet": sheet, "masks": masks, "cut_out": cut_out}
+        with _outputs(place, frames, len(boxes), boxes=out, layout=layout, files=files) as outputs:
             tracker = open_model(
                 model, runtime=runtime, precision=precision, device=device, threads=threads, overrides=overrides or ()
             )
+            if (masks or cut_out) and not getattr(tracker, "gives_masks", False):
+                option = "--masks" if masks else "--cut-out"
+                raise InputError(
+                    f"The model '{model}' gives boxes and no masks with these settings; leave out {option}, or take a model "
+                    "that can, with a mask.threshold above 0."
+                )
             stopped = _write_all(_steps(tracker, frames, boxes, limit, quiet=quiet), outputs)
     _end(outputs, stopped, quiet=quiet)
 
@@ -103,15 +119,14 @@ def _outputs(
     *,
     boxes: Path | None,
     layout: str | None,
-    video: Path | None,
-    sheet: Path | None,
+    files: Mapping[str, Path | None],
 ) -> Outputs:
     """Opened before the model is: a path that cannot be written must be told before the slow work."""
     from siamtrack.outputs import Outputs
 
-    if boxes is None and (layout or not (video or sheet)):
+    if boxes is None and (layout or not any(files.values())):
         boxes = Path(f"{frames.name or 'boxes'}.{ENDINGS.get(layout, 'csv')}")
-    return Outputs(source=source, boxes=boxes, format=layout, video=video, sheet=sheet, targets=targets, fps=frames.fps)
+    return Outputs(source=source, boxes=boxes, format=layout, targets=targets, fps=frames.fps, **files)
 
 
 def _steps(

@@ -88,8 +88,6 @@ def _check_name(preset: str, model: str, known: Mapping[str, Any]) -> None:
         return
     if not kinds:
         raise SettingsError(f"Unknown preset '{preset}' of {model}. {nearest(preset, known)}")
-    if preset.endswith("_lt"):
-        raise SettingsError(f"The preset '{preset}' is for long-term tracking, which this version of siamtrack does not know.")
     tuned = [name for name in known if name.startswith(f"{preset}_")]
     raise SettingsError(
         f"The preset '{preset}' names a network, and no settings to track with are published for it"

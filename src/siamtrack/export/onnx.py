@@ -1,4 +1,4 @@
-"""A trained network as a model folder: two ONNX graphs that share one file of weights.
+"""A trained network as a model folder: two ONNX graphs, or three with masks, that share one file of weights.
 
 The cut between the graphs is the one between slow and often: the template graph runs once a target, the search graph
 every frame. Both take the crops as they are, uint8 and (..., H, W, 3); layout and type change inside the graph.
@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import tomli_w
 import torch
@@ -27,7 +28,17 @@ import siamtrack
 from siamtrack.errors import ModelError, OutputError
 from siamtrack.layers.folding import fold_batch_norm
 from siamtrack.library import open_network
-from siamtrack.model_folder import DESCRIPTION, SEARCH_GRAPH, TEMPLATE_GRAPH, WEIGHTS, Description, hash_of, read_model_folder
+from siamtrack.model_folder import (
+    DESCRIPTION,
+    MASK_GRAPH,
+    SEARCH_GRAPH,
+    TEMPLATE_GRAPH,
+    WEIGHTS,
+    Description,
+    hash_of,
+    read_model_folder,
+)
+from siamtrack.trackers.mask import windows_around
 
 HALF_PRECISION_ERROR = 1e-3  # a parameter is stored in 16 bits where that changes it by less, relative root mean square
 RUNTIME_ERROR = 2e-3  # relative to the largest response, between a runtime in float32 and PyTorch
@@ -49,12 +60,24 @@ class _SearchGraph(_TemplateGraph):
         return maps
 
 
+class _CoarseMaskGraph(_TemplateGraph):
+    def forward(self, cells: Tensor) -> Tensor:
+        masks: Tensor = self.network.masks(cells)
+        return masks
+
+
+class _FineMaskGraph(_TemplateGraph):
+    def forward(self, cells: Tensor, layer2: Tensor, layer1: Tensor, layer0: Tensor) -> Tensor:  # type: ignore[override]
+        masks: Tensor = self.network.masks(cells, layer2, layer1, layer0)
+        return masks
+
+
 def export_model(network: Any, folder: Path, description: Description) -> None:
     """Writes the model folder and runs it once on every installed runtime against PyTorch before it says done.
 
     Args:
         network: a module with `settings.template_size`, `settings.search_size`, `embed`, `match` and the names of its maps
-            `MAPS`; batch norm is folded into its convolutions.
+            `MAPS`, and `masks` if it gives masks; batch norm is folded into its convolutions.
         folder: must not exist, or be a model folder, which is replaced whole.
         description: without hashes.
 
@@ -124,12 +147,29 @@ def check_runtimes(network: Any, folder: Path) -> None:
         other = open_network(read_model_folder(folder), runtime=runtime, precision="float32")
         found = other.match(other.embed(patches[0].numpy()), searches.numpy())
         for name, values, wanted in zip(network.MAPS, map(torch.from_numpy, found), expected, strict=True):
-            error = float((values - wanted).abs().max() / wanted.abs().max())
-            if not error < RUNTIME_ERROR:
-                raise ModelError(
-                    f"The {runtime} runtime differs from PyTorch by {error:.1e} of the largest value of its {name}; "
-                    "nothing was exported."
-                )
+            _check_equal(values, wanted, runtime, name)
+        if hasattr(network, "masks"):
+            places = _places(expected)
+            with torch.inference_mode():
+                wanted = network.masks(*places)
+            _check_equal(torch.from_numpy(other.masks(*(part.numpy() for part in places))), wanted, runtime, "masks")  # type: ignore[attr-defined]
+
+
+def _check_equal(values: Tensor, wanted: Tensor, runtime: str, name: str) -> None:
+    error = float((values - wanted).abs().max() / wanted.abs().max())
+    if not error < RUNTIME_ERROR:
+        raise ModelError(
+            f"The {runtime} runtime differs from PyTorch by {error:.1e} of the largest value of its {name}; nothing was "
+            "exported."
+        )
+
+
+def _places(maps: tuple[Tensor, ...]) -> list[Tensor]:
+    """What the mask graph takes, of two places of the maps of two targets."""
+    _, _, correlation, *layers = (values[:, 0].numpy() for values in maps)
+    cells = correlation.shape[-1]
+    found = [windows_around(correlation[n], [layer[n] for layer in layers], n, cells - 1) for n in range(2)]
+    return [torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True)]
 
 
 def _write_weights(network: nn.Module, path: Path) -> Any:
@@ -162,6 +202,13 @@ def _write_graphs(network: Any, folder: Path) -> None:
     shapes = ({0: targets}, {0: targets, 1: scales, 2: side, 3: side})
     inputs = {"templates": templates.clone(), "patches": search}
     _write_graph(folder / SEARCH_GRAPH, _SearchGraph(network), inputs, network.MAPS, shapes)
+    if hasattr(network, "masks"):
+        with torch.inference_mode():
+            places = _places(_SearchGraph(network)(templates, search))
+        graph = _CoarseMaskGraph if len(places) == 1 else _FineMaskGraph
+        named = dict(zip(("cells", *network.MAPS[3:]), places, strict=True))
+        count = torch.export.Dim("places")
+        _write_graph(folder / MASK_GRAPH, graph(network), named, ("masks",), ({0: count},) * len(places))
 
 
 def _write_graph(

@@ -98,9 +98,8 @@ class _Recorder:
         self._network = network
         self.calls: list[dict[str, NDArray[Any]]] = []
 
-    def embed(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        templates: NDArray[np.float32] = self._network.embed(patches)
-        return templates
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)  # embed, and masks where it has them
 
     def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
         self.calls.append({"templates": templates, "patches": patches})

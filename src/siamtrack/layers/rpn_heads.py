@@ -77,13 +77,12 @@ class DepthwiseHead(nn.Module):
     Args:
         channels: of the features, and of everything in between.
         anchors: at a cell.
-        tower: 3 x 3 convolutions that read the correlation first, which the paper has none of.
     """
 
-    def __init__(self, channels: int, anchors: int, *, tower: int = 0) -> None:
+    def __init__(self, channels: int, anchors: int) -> None:
         super().__init__()
-        self.cls = DepthwiseBranch(channels, 2 * anchors, tower=tower)
-        self.loc = DepthwiseBranch(channels, 4 * anchors, tower=tower)
+        self.cls = DepthwiseBranch(channels, 2 * anchors)
+        self.loc = DepthwiseBranch(channels, 4 * anchors)
 
     def embed(self, features: Tensor) -> Tensor:
         """Template features (N, C, 7, 7) -> kernels of cls and after them of loc (N, 2 C, 5, 5)."""
@@ -105,15 +104,13 @@ class DepthwiseBranch(nn.Module):
     Args:
         channels: of the features, and of everything in between.
         outputs: channels of the answer.
-        tower: 3 x 3 convolutions before those of 1 x 1.
     """
 
-    def __init__(self, channels: int, outputs: int, *, tower: int = 0) -> None:
+    def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
         self.template = _conv_norm_relu(channels, 3)
         self.search = _conv_norm_relu(channels, 3)
-        read = [layer for _ in range(tower) for layer in _conv_norm_relu(channels, 3, padding=1)]
-        self.head = nn.Sequential(*read, *_conv_norm_relu(channels, 1), nn.Conv2d(channels, outputs, 1))
+        self.head = nn.Sequential(*_conv_norm_relu(channels, 1), nn.Conv2d(channels, outputs, 1))
 
     def match(self, kernels: Tensor, features: Tensor) -> Tensor:
         """Kernels (N, C, 5, 5) and search features (N * S, C, H, W) -> (N, S, outputs, H - 6, W - 6)."""
@@ -135,15 +132,14 @@ class LayerwiseHead(nn.Module):
         channels: of the features of each layer.
         anchors: at a cell.
         weighted: with the softmax of a learnt number a layer, for cls and loc apart; else the plain mean.
-        tower: see `DepthwiseHead`.
     """
 
     cls_weight: nn.Parameter | None  # logits, one a layer
     loc_weight: nn.Parameter | None
 
-    def __init__(self, channels: Sequence[int], anchors: int, *, weighted: bool, tower: int = 0) -> None:
+    def __init__(self, channels: Sequence[int], anchors: int, *, weighted: bool) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(DepthwiseHead(c, anchors, tower=tower) for c in channels)
+        self.heads = nn.ModuleList(DepthwiseHead(c, anchors) for c in channels)
         self.sizes = [2 * c for c in channels]
         for name in ("cls_weight", "loc_weight"):
             self.register_parameter(name, nn.Parameter(torch.ones(len(self.sizes))) if weighted else None)
@@ -173,10 +169,8 @@ class LayerwiseHead(nn.Module):
         return sum((weight * layer for weight, layer in zip(weights, maps, strict=True)), start=torch.zeros(()))
 
 
-def _conv_norm_relu(channels: int, kernel: int, *, padding: int = 0) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, kernel, padding=padding, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
-    )
+def _conv_norm_relu(channels: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, channels, kernel, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
 
 
 def _by_target(templates: Tensor, maps: Tensor) -> Tensor:

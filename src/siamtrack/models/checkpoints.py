@@ -22,8 +22,6 @@ _OWN = "siamtrack"  # key in the metadata of our own files
 FORMATS = (*siamfc_formats.FORMATS, *rpn_formats.FORMATS)
 _CLASSIFIER = "a network that tells classes of images, such as torchvision's: a backbone without the head of a tracker"
 _STRANGERS = {  # networks that are not known here, by a beginning that only their names have
-    "mask_head.": "SiamMask of STVIR/pysot",
-    "mask_model.": "SiamMask of foolwood/SiamMask",
     "head.box2.": "SiamBAN",
     "car_head.": "SiamCAR",
     "ban_head.": "NanoTrack",

@@ -40,7 +40,8 @@ class Model:
         build: the network with these settings, at the start of its training.
         procedure: the file in `trackers/` that tracks with such a network, and the settings there that follow from its own.
         losses: by the names that a recipe has for them, for these settings of the network.
-        features: whether `forward` ends with the features of template and search patch, which a teacher can be compared with.
+        features: whether `forward` ends with the features of template and search patch, which a teacher can be compared with:
+            one map each, or a list of them.
     """
 
     settings: type[Any]

@@ -1,6 +1,8 @@
-"""Formats of checkpoints of the SiamRPN family and of SiamDW -> the networks of `siamrpn.py`, `siamrpnpp.py`, `siamdw.py`.
+"""Formats of checkpoints of the SiamRPN family, SiamDW and SiamMask -> the networks of `siamrpn.py`, `siamrpnpp.py`,
+`siamdw.py` and `siammask.py`.
 
-* STVIR/pysot: every experiment with an RPN head alone, `model.pth` and the snapshots of its training.
+* STVIR/pysot: every experiment, `model.pth` and the snapshots of its training.
+* foolwood/SiamMask: `SiamMask_DAVIS.pth`, `SiamMask_VOT.pth`, `SiamMask_VOT_LD.pth`, and those without refinement.
 * foolwood/DaSiamRPN: `SiamRPNVOT.model`, `SiamRPNOTB.model`, `SiamRPNBIG.model`.
 * researchmm/SiamDW: `CIResNet22_*.pth`, and those of the other backbones; both heads.
 
@@ -17,9 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from siamtrack.models import siamdw, siamrpn, siamrpnpp
+from siamtrack.models import siamdw, siammask, siamrpn, siamrpnpp
 from siamtrack.models.published import Format, fitted_width
 from siamtrack.models.siamdw import SiamDWNetworkSettings
+from siamtrack.models.siammask import SiamMask, SiamMaskNetworkSettings
 from siamtrack.models.siamrpn import SiamRPN, SiamRPNNetworkSettings
 from siamtrack.models.siamrpnpp import LAYERS, SiamRPNPP, SiamRPNPPNetworkSettings
 
@@ -88,7 +91,11 @@ def _dasiamrpn(found: Found) -> SiamRPN | None:
     return network
 
 
-_RESNET = {"backbone.conv1.weight": 64} | {f"backbone.layer{n + 1}.0.conv1.weight": 64 * 2**n for n in range(4)}
+def _resnet(prefix: str) -> dict[str, int]:
+    """Convolutions and their channels at width 1."""
+    return {f"{prefix}.conv1.weight": 64} | {f"{prefix}.layer{n + 1}.0.conv1.weight": 64 * 2**n for n in range(4)}
+
+
 _MOBILENET = {"backbone.layer0.0.weight": 32} | {
     f"backbone.layer{n}.0.conv.6.weight": channels for n, channels in enumerate((16, 24, 32, 64, 96, 160, 320), 1)
 }
@@ -97,9 +104,9 @@ _MOBILENET = {"backbone.layer0.0.weight": 32} | {
 def _pysot_deep(found: Found) -> SiamRPNPP | None:
     necks = [f"neck.downsample{n}.downsample.0.weight" for n in range(2, 9) if _holds(found, f"neck.downsample{n}.")]
     backbone = _deep_backbone(found)
-    if not necks or not backbone or not _holds(found, "rpn_head."):
+    if not necks or not backbone or not _holds(found, "rpn_head.") or _holds(found, "mask_head."):
         return None
-    width = _width(found, _MOBILENET if backbone == "mobilenetv2" else _RESNET)
+    width = _width(found, _MOBILENET if backbone == "mobilenetv2" else _resnet("backbone"))
     layers = _used_layers(backbone, width, [_inputs(found, name) for name in necks])
     settings = SiamRPNPPNetworkSettings(
         backbone=backbone,
@@ -113,14 +120,14 @@ def _pysot_deep(found: Found) -> SiamRPNPP | None:
     return network
 
 
-def _deep_backbone(found: Found) -> str:
-    if _holds(found, "backbone.layer0."):
+def _deep_backbone(found: Found, prefix: str = "backbone") -> str:
+    if _holds(found, f"{prefix}.layer0."):
         return "mobilenetv2"
-    if _holds(found, "backbone.layer1.0.conv3."):
+    if _holds(found, f"{prefix}.layer1.0.conv3."):
         return "resnet50"
-    if not _holds(found, "backbone.layer1.0.conv2."):
+    if not _holds(found, f"{prefix}.layer1.0.conv2."):
         return ""
-    return "resnet34" if _holds(found, "backbone.layer1.2.") else "resnet18"
+    return "resnet34" if _holds(found, f"{prefix}.layer1.2.") else "resnet18"
 
 
 def _used_layers(backbone: str, width: float, channels: list[int]) -> tuple[int, ...]:
@@ -132,8 +139,33 @@ def _used_layers(backbone: str, width: float, channels: list[int]) -> tuple[int,
     return tuple(layers) if layers == sorted(set(layers) - {0}) else known[: len(channels)]
 
 
+def _siammask(found: Found, *, parts: Mapping[str, str]) -> SiamMask | None:
+    backbone, neck, head, mask, refine = (parts[ours] for ours in ("backbone", "neck.0", "head", "mask", "refine"))
+    if not _holds(found, f"{mask}.") or not _holds(found, f"{head}."):
+        return None
+    settings = SiamMaskNetworkSettings(
+        backbone=_deep_backbone(found, backbone) or "resnet50",
+        width=_width(found, _resnet(backbone)),
+        channels=_outputs(found, f"{neck}.0.weight") or 256,
+        refined=_holds(found, f"{refine}."),
+        anchors=_anchors(found, f"{head}.loc.head.3.weight"),
+    )
+    network: SiamMask = _on_meta(lambda: SiamMask(settings))
+    return network
+
+
+def _siammask_format(
+    title: str, parts: Mapping[str, str], names: Callable[[SiamMaskNetworkSettings], Mapping[str, str]]
+) -> Format:
+    def of_settings(network: SiamMask) -> Mapping[str, str]:
+        return names(network.settings)
+
+    build = partial(_siammask, parts=parts)
+    return Format(title=title, model="siammask", build=build, names=of_settings, bgr=("backbone.stem.0.weight",))
+
+
 def _siamdw(found: Found) -> Any:
-    if not _holds(found, f"{_OFFICIAL}.layer1."):
+    if not _holds(found, f"{_OFFICIAL}.layer1.") or _holds(found, "rpn_model."):
         return None
     backbone = _siamdw_backbone(found)
     anchors = _anchors(found, "connect_model.adjust.weight")
@@ -190,5 +222,7 @@ FORMATS = (
         bgr=("backbone.stem.0.weight", "backbone.layer0.0.weight"),
     ),
     _siamrpn_format("foolwood/DaSiamRPN", _dasiamrpn, siamrpn.names_of_dasiamrpn),
+    _siammask_format("STVIR/pysot", siammask.PYSOT_PARTS, siammask.names_of_pysot),
+    _siammask_format("foolwood/SiamMask", siammask.OFFICIAL_PARTS, siammask.names_of_siammask),
     Format(title="researchmm/SiamDW", model="siamdw", build=_siamdw, names=_siamdw_names, bgr=("backbone.stem.conv.weight",)),
 )

@@ -29,12 +29,14 @@ FOUND_IOU = 0.5  # of the best proposal with the target, from which on it counts
 
 
 def anchors_of(settings: Any) -> AnchorSettings:
-    """The anchors of a network with so many at a cell: the published five, or one.
+    """The anchors of a network with so many at a cell: the published five, or one of 64 px.
 
     Raises:
         SettingsError: another number.
     """
-    known = {made.count: made for made in (AnchorSettings(), AnchorSettings(ratios=(1.0,)))}
+    stride = getattr(settings, "stride", 8)
+    one = AnchorSettings(stride=stride, ratios=(1.0,), scales=(64 / stride,))
+    known = {made.count: made for made in (AnchorSettings(), one)}
     if settings.anchors not in known:
         raise SettingsError(f"The network has {settings.anchors} anchors at a cell; expected one of {list(known)}.")
     return known[settings.anchors]

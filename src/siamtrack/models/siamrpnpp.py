@@ -50,7 +50,6 @@ class SiamRPNPPNetworkSettings:
     used_layers: tuple[int, ...] = (2, 3, 4)  # of the backbone; 3, 5, 7 of mobilenetv2 in PySOT
     neck_channels: tuple[int, ...] = (256, 256, 256)  # of the heads, for each used layer
     weighted: bool = True  # learnt weights of the layers; else their mean
-    tower: int = 0  # 3 x 3 convolutions behind each correlation; none in the paper
     anchors: int = 5  # at a cell
     template_size: int = 127  # px
     search_size: int = 255  # px
@@ -82,7 +81,7 @@ class SiamRPNPP(nn.Module):
         else:
             self.backbone = ResNet(s.backbone, s.used_layers, s.width)
         self.neck = Neck(self.backbone.channels, s.neck_channels)
-        self.head = LayerwiseHead(s.neck_channels, s.anchors, weighted=s.weighted, tower=s.tower)
+        self.head = LayerwiseHead(s.neck_channels, s.anchors, weighted=s.weighted)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels (N, 3, 127, 127), RGB, 0..255 -> kernels (N, 2 L C, 5, 5), of L layers, cls before loc in each."""
@@ -97,7 +96,7 @@ class SiamRPNPP(nn.Module):
         """
         return self.head.match(templates, self.neck(self.backbone(pixels)))
 
-    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """For training: one search patch a template.
 
         Args:
@@ -105,12 +104,10 @@ class SiamRPNPP(nn.Module):
             x: search pixels (B, 3, X, X).
 
         Returns:
-            cls (B, 2A, R, R) and loc (B, 4A, R, R), see `match`; the features of all layers behind the neck, of the template
-            (B, C, 15, 15), before its middle is cut out, and of the search patch (B, C, 31, 31).
+            cls (B, 2A, R, R) and loc (B, 4A, R, R), see `match`.
         """
-        templates, searches = self.neck(self.backbone(z)), self.neck(self.backbone(x))
-        cls, loc = self.head([central_cells(features) for features in templates], searches)
-        return cls, loc, torch.cat(templates, 1), torch.cat(searches, 1)
+        cls, loc = self.head(self._template(z), self.neck(self.backbone(x)))
+        return cls, loc
 
     def _template(self, pixels: Tensor) -> list[Tensor]:
         return [central_cells(features) for features in self.neck(self.backbone(pixels))]  # (N, C, 7, 7) each
@@ -148,7 +145,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "siamrpn_r50_l234_dwxcorr_lt": {"neck_channels": (128, 256, 512)},
     "siamrpn_mobilev2_l234_dwxcorr": {"backbone": "mobilenetv2", "width": 1.4, "used_layers": (3, 5, 7), "weighted": False},
 }
-"""Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`, which has
-none yet for long-term tracking ("..._lt")."""
+"""Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`."""
 
-MODEL = Model(settings=SiamRPNPPNetworkSettings, build=SiamRPNPP, procedure=rpn_procedure, losses=rpn_losses, features=True)
+MODEL = Model(settings=SiamRPNPPNetworkSettings, build=SiamRPNPP, procedure=rpn_procedure, losses=rpn_losses)

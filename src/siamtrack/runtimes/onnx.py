@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +35,14 @@ class ONNXNetwork:
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        providers = ["CPUExecutionProvider"]
-        self._embed = onnxruntime.InferenceSession(str(template_graph), options, providers=providers)
-        self._match = onnxruntime.InferenceSession(str(search_graph), options, providers=providers)
+        self._options = options
+        self._embed, self._match = (self._opened(graph) for graph in (template_graph, search_graph))
         self.description = f"ONNX Runtime {onnxruntime.__version__}"
+
+    def _opened(self, graph: Path) -> Any:
+        import onnxruntime
+
+        return onnxruntime.InferenceSession(str(graph), self._options, providers=["CPUExecutionProvider"])
 
     def embed(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `siamtrack.tracking.Network.embed`."""
@@ -47,3 +52,23 @@ class ONNXNetwork:
         """See `siamtrack.tracking.Network.match`."""
         maps = self._match.run(None, {"templates": templates, "patches": patches})
         return tuple(np.asarray(values, np.float32) for values in maps)
+
+
+class ONNXMaskNetwork(ONNXNetwork):
+    """With masks; see `siamtrack.tracking.MaskNetwork`.
+
+    Args:
+        template_graph: as for `ONNXNetwork`, and so are all others.
+        search_graph: see there.
+        mask_graph: ONNX file, places of the maps -> masks.
+        threads: see there.
+    """
+
+    def __init__(self, template_graph: Path, search_graph: Path, mask_graph: Path, *, threads: int | None = None) -> None:
+        super().__init__(template_graph, search_graph, threads=threads)
+        self._masks = self._opened(mask_graph)
+
+    def masks(self, cells: NDArray[np.float32], *windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `siamtrack.tracking.MaskNetwork.masks`."""
+        names = [entry.name for entry in self._masks.get_inputs()]
+        return np.asarray(self._masks.run(None, dict(zip(names, (cells, *windows), strict=True)))[0], np.float32)

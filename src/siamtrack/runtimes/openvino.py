@@ -29,20 +29,23 @@ class OpenVINONetwork:
     ) -> None:
         import openvino
 
-        core = openvino.Core()
+        self._core = openvino.Core()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         hints = {"float32": "f32", "bfloat16": "bf16"}
         if precision in hints:
             options["INFERENCE_PRECISION_HINT"] = hints[precision]
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
+        self._options = options
         # the number of targets and of scales stays dynamic: on the CPU that costs nothing measurable
-        self._embed = core.compile_model(str(template_graph), "CPU", options)
-        self._match = core.compile_model(str(search_graph), "CPU", options)
+        self._embed, self._match = (self._compiled(graph) for graph in (template_graph, search_graph))
         chosen = self._match.get_property("INFERENCE_PRECISION_HINT").to_string()
         self.description = (
             f"OpenVINO {openvino.__version__.split('-')[0]}, {'int8 and ' if precision == 'int8' else ''}{chosen}"
         )
+
+    def _compiled(self, graph: Path) -> Any:
+        return self._core.compile_model(str(graph), "CPU", self._options)
 
     def embed(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `siamtrack.tracking.Network.embed`."""
@@ -51,3 +54,31 @@ class OpenVINONetwork:
     def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
         """See `siamtrack.tracking.Network.match`."""
         return tuple(np.array(values, np.float32) for values in self._match([templates, patches]).to_tuple())
+
+
+class OpenVINOMaskNetwork(OpenVINONetwork):
+    """With masks; see `siamtrack.tracking.MaskNetwork`.
+
+    Args:
+        template_graph: as for `OpenVINONetwork`, and so are all others.
+        search_graph: see there.
+        mask_graph: ONNX file, places of the maps -> masks.
+        precision: see there.
+        threads: see there.
+    """
+
+    def __init__(
+        self,
+        template_graph: Path,
+        search_graph: Path,
+        mask_graph: Path,
+        *,
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(template_graph, search_graph, precision=precision, threads=threads)
+        self._masks = self._compiled(mask_graph)
+
+    def masks(self, cells: NDArray[np.float32], *windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `siamtrack.tracking.MaskNetwork.masks`."""
+        return np.array(self._masks([cells, *windows])[0], np.float32)

@@ -60,6 +60,21 @@ class TorchNetwork:
         return values.float().cpu().numpy()
 
 
+class TorchMaskNetwork(TorchNetwork):
+    """With masks; see `siamtrack.tracking.MaskNetwork`. The module has `masks(cells, *windows)`, too."""
+
+    def masks(self, cells: NDArray[np.float32], *windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `siamtrack.tracking.MaskNetwork.masks`."""
+        with torch.inference_mode(), self._autocast():
+            return self._numpy(self._module.masks(*(torch.from_numpy(v).to(self._device) for v in (cells, *windows))))
+
+
+def torch_network(module: Any, *, device: str = "cpu", precision: str = "auto", threads: int | None = None) -> TorchNetwork:
+    """The module as a network, with masks where it has them; arguments and errors as for `TorchNetwork`."""
+    kind = TorchMaskNetwork if hasattr(module, "masks") else TorchNetwork
+    return kind(module, device=device, precision=precision, threads=threads)
+
+
 def _usable_device(name: str) -> torch.device:
     try:
         device = torch.device(name)

@@ -28,21 +28,25 @@ Differences between the papers, the official codes (STVIR/pysot, foolwood/DaSiam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.crop import Fill, context_side, cut_windows
+from siamtrack.crop import Fill, context_side, cut, cut_windows
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
-from siamtrack.trackers.anchors import AnchorSettings, anchor_grid, decode, map_shift
+from siamtrack.trackers.anchors import AnchorSettings
+from siamtrack.trackers.distractors import DistractorSettings, Memory, distractors_among
 from siamtrack.trackers.first_frame import first_frame
-from siamtrack.tracking import Maps, Network, Prediction, checked_image
+from siamtrack.trackers.long_term import LongTermSettings
+from siamtrack.trackers.mask import NO_PART, MaskSettings, Part, placed, windows_around, with_masks
+from siamtrack.trackers.proposals import Proposals, Proposer, penalties
+from siamtrack.tracking import Maps, MaskNetwork, Network, Prediction, checked_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,9 @@ class RPNSettings:
     window_influence: float = 0.42  # share of the cosine window in the rank
     lr: float = 0.38  # how far the size follows a proposal of score 1 and unchanged shape; 0: not at all, 1: at once
     min_size: float = 10.0  # width and height, image px
+    long_term: LongTermSettings = field(default_factory=LongTermSettings)
+    distractors: DistractorSettings = field(default_factory=DistractorSettings)
+    mask: MaskSettings = field(default_factory=MaskSettings)
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
@@ -83,11 +90,13 @@ class RPNSettings:
 class RPNState:
     """All memory of one target."""
 
-    template: NDArray[np.float32]  # (C, h, w)
+    template: NDArray[np.float32]  # (C, h, w); of the first frame, or a mean over the frames, see `distractors`
     fill: Fill  # mean colour of the first frame
     center: tuple[float, float]  # x, y, image pixels
     size: tuple[float, float]  # w, h, image pixels
-    search_size: int  # px, side of the patch that it is searched in
+    search_size: int  # px, side of the patch that it is searched in while it is not lost
+    frames_lost: int = 0  # since it was lost; 0: it is not
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def box(self) -> Box:
@@ -95,21 +104,52 @@ class RPNState:
         return Box.from_center(*self.center, *self.size)
 
 
-class Proposals(NamedTuple):
-    """What a network says of N targets, K = A * R * R proposals each: anchor by anchor, row by row."""
+class Choice(NamedTuple):
+    """Which of its proposals a target is."""
 
-    boxes: NDArray[np.float64]  # (N, 4, K): x and y of the centre relative to the centre of the search patch, w, h; patch px
-    scores: NDArray[np.float64]  # (N, K): probability of the target, 0 to 1
-    window: NDArray[np.float64]  # (K,): cosine window, 0 to 1
+    proposal: int  # -1: none is finite
+    score: float  # of the network, without penalty and window; NaN: no proposal is finite
+    rate: float  # by which the size follows it, 0 to 1
+
+
+class Look(NamedTuple):
+    """What a network says of N targets in search patches of one size."""
+
+    found: Proposals
+    alike: NDArray[np.float64]  # (N, K), how like the distractors each proposal is; 0 where there are none
+    maps: Maps  # (N, 1, ...) each
+
+
+class Spot(NamedTuple):
+    """A place whose mask is wanted."""
+
+    target: int
+    center: tuple[float, float]  # of the patch that the mask is of, image pixels
+    side: float  # of that patch, image pixels
+    windows: list[NDArray[np.float32]]  # what the network needs for it
 
 
 class RPNTracker:
-    """Follows targets by the proposals of a Siamese region proposal network."""
+    """Follows targets by the proposals of a Siamese region proposal network.
+
+    Raises:
+        SettingsError: masks are wanted of a network that gives none.
+    """
 
     def __init__(self, network: Network, settings: RPNSettings | None = None) -> None:
         self.network = network
         self.settings = settings or RPNSettings()
-        self._grids: dict[tuple[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        if self.settings.mask.threshold and not hasattr(network, "masks"):
+            raise SettingsError(
+                f"The setting mask.threshold is {self.settings.mask.threshold:g}, but this model gives boxes alone; leave it "
+                "at 0, or take a model that gives masks, such as one exported from a checkpoint of SiamMask."
+            )
+        self._proposer = Proposer(self.settings.anchors, self.settings.template_size)
+
+    @property
+    def gives_masks(self) -> bool:
+        """Whether predictions have masks."""
+        return bool(self.settings.mask.threshold)
 
     def start(self, frame: Image, boxes: Sequence[Box]) -> list[RPNState]:
         """See `Tracker.start`."""
@@ -130,7 +170,8 @@ class RPNTracker:
         ]
 
     def step(self, frame: Image, states: Sequence[RPNState]) -> tuple[list[RPNState], list[Prediction]]:
-        """See `Tracker.step`; one network call for each search size among the targets.
+        """See `Tracker.step`; one network call for each size of search patches among the targets, another one for what is
+        learnt with `distractors.most`, and one for all masks.
 
         Raises:
             ImageError: the frame is no picture.
@@ -139,102 +180,137 @@ class RPNTracker:
         if not states:
             return [], []
         frame = checked_image(frame)
-        height, width = frame.shape[:2]
-        moved: dict[int, tuple[RPNState, float]] = {}
-        for search_size in sorted({state.search_size for state in states}):
-            places = [place for place, state in enumerate(states) if state.search_size == search_size]
+        moved: list[RPNState] = list(states)
+        scores: list[float] = [0.0] * len(states)
+        seen: list[tuple[int, list[Box]]] = []  # of targets that learn: their place, and their distractors
+        spots: list[Spot] = []
+        sizes = [self._searched(state) for state in states]
+        for size in sorted(set(sizes)):
+            places = [place for place, searched in enumerate(sizes) if searched == size]
             members = [states[place] for place in places]
-            maps = self.network.match(np.stack([state.template for state in members]), self.look(frame, members))
-            moved |= zip(places, self.move(members, self.proposals(maps, search_size), width, height), strict=True)
-        predictions = [Prediction(box=moved[place][0].box, score=moved[place][1]) for place in range(len(states))]
-        return [moved[place][0] for place in range(len(states))], predictions
+            look = self._look(frame, members, size)
+            found, choices = look.found, self._choose(members, look)
+            for row, (place, choice) in enumerate(zip(places, choices, strict=True)):
+                moved[place], scores[place] = self._moved(states[place], found.boxes[row], choice, frame), choice.score
+                if self._learns(moved[place], choice):
+                    others = distractors_among(found.boxes[row], found.scores[row], choice.proposal, self.settings.distractors)
+                    proposed = (found.boxes[row, :, other] for other in others)
+                    seen.append((place, [self._in_image(states[place], box, frame) for box in proposed]))
+            if self.gives_masks:
+                spots += self._spots(members, choices, look.maps, places, size)
+        if seen:
+            self._learn(frame, moved, seen)
+        predictions = [Prediction(box=state.box, score=score) for state, score in zip(moved, scores, strict=True)]
+        if self.gives_masks:
+            predictions = with_masks(predictions, self._parts(frame, len(states), spots), frame, self.settings.mask)
+        return moved, predictions
 
-    def look(self, frame: Image, states: Sequence[RPNState]) -> NDArray[np.uint8]:
-        """The search patches of targets of one search size X, (N, 1, X, X, 3)."""
-        size = states[0].search_size
+    def _look(self, frame: Image, states: Sequence[RPNState], size: int) -> Look:
+        """What there is in search patches of that size."""
         sides = np.array([[self._px(state) * size] for state in states])
-        return cut_windows(frame, [state.center for state in states], sides, size, [state.fill for state in states])
+        patches = cut_windows(frame, [state.center for state in states], sides, size, [state.fill for state in states])
+        wary = [row for row, state in enumerate(states) if state.memory.distractors is not None]
+        templates = [state.template for state in states] + [states[row].memory.distractors for row in wary]
+        maps = self.network.match(np.stack(templates), np.concatenate([patches, patches[wary]]))  # type: ignore[arg-type]
+        every = self._proposer.proposals(maps, size)
+        found = Proposals(every.boxes[: len(states)], every.scores[: len(states)], every.window)
+        alike = np.zeros_like(found.scores)
+        alike[wary] = every.scores[len(states) :]
+        return Look(found, alike, tuple(values[: len(states)] for values in maps))
 
-    def proposals(self, maps: Maps, search_size: int) -> Proposals:
-        """What the maps say; more maps may follow cls and loc.
-
-        Raises:
-            SettingsError: the maps are not those of the anchors in the settings.
-        """
-        count, cells = self.settings.anchors.count, maps[0].shape[-1]
-        targets = maps[0].shape[0]
-        expected = [(targets, 1, channels * count, cells, cells) for channels in (2, 4)]
-        if [values.shape for values in maps[:2]] != expected:
-            found = ", ".join(str(values.shape) for values in maps)
-            raise SettingsError(
-                f"The network gave maps of {found}; the {count} anchors in the settings need (N, 1, {2 * count}, R, R) and "
-                f"(N, 1, {4 * count}, R, R). Set anchors.ratios and anchors.scales to those that the network was trained with."
-            )
-        grid, window = self._grid(cells, search_size)
-        classes = np.asarray(maps[0], np.float64).reshape(targets, 2, -1)
-        boxes = decode(maps[1].reshape(targets, 4, count, cells, cells), grid).reshape(targets, 4, -1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            scores = 1 / (1 + np.exp(classes[:, 0] - classes[:, 1]))  # softmax of two
-        return Proposals(boxes, scores, window)
-
-    def move(self, states: Sequence[RPNState], proposals: Proposals, width: int, height: int) -> list[tuple[RPNState, float]]:
-        """The states after one frame, from the network's answer alone.
-
-        Args:
-            states: N, before the frame.
-            proposals: for them.
-            width: of the frame, pixels.
-            height: of the frame, pixels.
-
-        Returns:
-            For each target the new state, and the score of the proposal that it was moved to, without penalty and window; NaN
-            where no proposal is finite, and the target was left where it was.
-        """
-        s = self.settings
+    def _choose(self, states: Sequence[RPNState], look: Look) -> list[Choice]:
+        """The proposal of the highest rank, for each target."""
+        s, found = self.settings, look.found
         sizes = np.array([state.size for state in states])
+        influences = [s.long_term.window_influence if state.frames_lost else s.window_influence for state in states]
+        share = np.array(influences)[:, None]
         with np.errstate(all="ignore"):  # what is not finite is left out below
-            weighted = self._penalties(proposals.boxes, sizes) * proposals.scores
-            ranks = weighted * (1 - s.window_influence) + proposals.window * s.window_influence
-        usable = np.isfinite(ranks) & np.isfinite(proposals.boxes).all(1)
-        best = np.where(usable, ranks, -np.inf).argmax(1)
-        moved = []
-        for target, (state, choice) in enumerate(zip(states, best.tolist(), strict=True)):
-            if not usable[target, choice]:
-                moved.append((state, float("nan")))
+            change = penalties(found.boxes, sizes, penalty_k=s.penalty_k, context=s.context, template_size=s.template_size)
+            likely = change * found.scores - s.distractors.weight * look.alike
+            ranks = likely * (1 - share) + found.window * share
+        usable = np.isfinite(ranks) & np.isfinite(found.boxes).all(1)
+        best = np.where(usable, ranks, -np.inf).argmax(1).tolist()
+        return [
+            Choice(choice, float(found.scores[row, choice]), s.lr * float(change[row, choice] * found.scores[row, choice]))
+            if usable[row, choice]
+            else Choice(-1, float("nan"), 0.0)
+            for row, choice in enumerate(best)
+        ]
+
+    def _moved(self, state: RPNState, boxes: NDArray[np.float64], choice: Choice, frame: Image) -> RPNState:
+        """The state after a frame, but for what is learnt of it; boxes (4, K) of its proposals."""
+        s = self.settings
+        height, width = frame.shape[:2]
+        lost = s.long_term.frames_lost(state.frames_lost, choice.score)
+        if choice.proposal < 0 or s.long_term.keeps_box(choice.score):
+            return replace(state, frames_lost=lost)
+        x, y, w, h = (boxes[:, choice.proposal] * self._px(state)).tolist()
+        center = _limited(state.center[0] + x, 0, width), _limited(state.center[1] + y, 0, height)
+        size = (
+            _limited((1 - choice.rate) * state.size[0] + choice.rate * w, s.min_size, width),
+            _limited((1 - choice.rate) * state.size[1] + choice.rate * h, s.min_size, height),
+        )
+        return replace(state, center=center, size=size, frames_lost=lost)
+
+    def _learns(self, state: RPNState, choice: Choice) -> bool:
+        s = self.settings.distractors
+        return bool(s.most) and not state.frames_lost and choice.score > s.threshold
+
+    def _learn(self, frame: Image, states: list[RPNState], seen: Sequence[tuple[int, Sequence[Box]]]) -> None:
+        """Puts kernels of targets, after their move, and of their distractors into the states; in one call for all."""
+        s = self.settings
+        shown = [(states[place].fill, box) for place, others in seen for box in (states[place].box, *others)]
+        patches = [cut(frame, box.center, context_side(box.w, box.h, s.context), s.template_size, fill) for fill, box in shown]
+        kernels = iter(self.network.embed(np.stack(patches)))
+        for place, others in seen:
+            state, target = states[place], next(kernels)
+            distractors = np.array([next(kernels) for _ in others])
+            template, memory = state.memory.learnt(state.template, target, distractors, s.distractors)
+            states[place] = replace(state, template=template, memory=memory)
+
+    def _spots(
+        self, states: Sequence[RPNState], choices: Sequence[Choice], maps: Maps, places: Sequence[int], size: int
+    ) -> Iterator[Spot]:
+        """Where masks are to be made, of the targets that are somewhere."""
+        cells, as_published = maps[0].shape[-1], self.settings.mask.as_published
+        _, _, correlation, *layers = (values[:, 0] for values in maps)
+        for number, (state, choice) in enumerate(zip(states, choices, strict=True)):
+            if choice.proposal < 0 or self.settings.long_term.keeps_box(choice.score):
                 continue
-            x, y, w, h = (proposals.boxes[target, :, choice] * self._px(state)).tolist()
-            rate = s.lr * float(weighted[target, choice])
-            center = _limited(state.center[0] + x, 0, width), _limited(state.center[1] + y, 0, height)
-            size = (
-                _limited((1 - rate) * state.size[0] + rate * w, s.min_size, width),
-                _limited((1 - rate) * state.size[1] + rate * h, s.min_size, height),
+            row, column = divmod(choice.proposal % cells**2, cells)
+            px = round(self._px(state) * size) / size if as_published else self._px(state)
+            x, y = (self._proposer.place(cell, cells, size) * px for cell in (column, row))
+            yield Spot(
+                places[number],
+                (state.center[0] + x, state.center[1] + y),
+                self.settings.template_size * px,
+                windows_around(correlation[number], [layer[number] for layer in layers], row, column),
             )
-            moved.append((replace(state, center=center, size=size), float(proposals.scores[target, choice])))
-        return moved
+
+    def _parts(self, frame: Image, targets: int, spots: Sequence[Spot]) -> list[Part]:
+        """The mask of every target, from one call for all of them."""
+        parts = [NO_PART] * targets
+        if spots:
+            inputs = (np.stack(windows) for windows in zip(*(spot.windows for spot in spots), strict=True))
+            height, width = frame.shape[:2]
+            for spot, mask in zip(spots, cast(MaskNetwork, self.network).masks(*inputs), strict=True):
+                as_published = self.settings.mask.as_published
+                parts[spot.target] = placed(mask, spot.center, spot.side, width, height, as_published=as_published)
+        return parts
+
+    def _searched(self, state: RPNState) -> int:
+        return self.settings.long_term.searched(state.search_size, state.frames_lost)
+
+    def _in_image(self, state: RPNState, box: NDArray[np.float64], frame: Image) -> Box:
+        """A proposal, in the limits that targets have."""
+        height, width = frame.shape[:2]
+        x, y, w, h = (box * self._px(state)).tolist()
+        center = _limited(state.center[0] + x, 0, width), _limited(state.center[1] + y, 0, height)
+        return Box.from_center(*center, _limited(w, self.settings.min_size, width), _limited(h, self.settings.min_size, height))
 
     def _px(self, state: RPNState) -> float:
         """Image pixels per patch pixel."""
         return context_side(*state.size, self.settings.context) / self.settings.template_size
-
-    def _penalties(self, boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, K), in (0, 1]: 1 for a proposal as large as the target and of its shape; boxes (N, 4, K), sizes (N, 2)."""
-        s = self.settings
-        w, h = boxes[:, 2], boxes[:, 3]
-        margin = s.context * (w + h)
-        # in the patch, the target with its context is as large as the template
-        larger = np.sqrt((w + margin) * (h + margin)) / s.template_size
-        wider = (sizes[:, 0] / sizes[:, 1])[:, None] * h / w
-        change = np.maximum(larger, 1 / larger) * np.maximum(wider, 1 / wider)
-        return np.asarray(np.exp(-s.penalty_k * (change - 1)))
-
-    def _grid(self, cells: int, search_size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Anchors (4, A, R, R) relative to the centre of the patch, and the window (K,)."""
-        if (cells, search_size) not in self._grids:
-            s = self.settings
-            grid = anchor_grid(s.anchors, cells, middle=map_shift(search_size, s.template_size, s.anchors.stride))
-            window = np.tile(np.outer(np.hanning(cells), np.hanning(cells)).ravel(), s.anchors.count)
-            self._grids[cells, search_size] = grid, window
-        return self._grids[cells, search_size]
 
 
 def _limited(value: float, low: float, high: float) -> float:
@@ -252,13 +328,44 @@ PRESETS = {
     "siamrpn_r50_l234_dwxcorr_16gpu": {"penalty_k": 0.01, "window_influence": 0.40, "lr": 0.38},
     "siamrpn_r50_l234_dwxcorr_otb": {"penalty_k": 0.24, "window_influence": 0.50, "lr": 0.25},
     "siamrpn_r50_l234_dwxcorr_otb_8gpu": {"penalty_k": 0.24, "window_influence": 0.50, "lr": 0.25},
+    "siammask_r50_l3": {
+        "penalty_k": 0.10,
+        "window_influence": 0.41,
+        "lr": 0.32,
+        "mask": {"threshold": 0.15},
+    },
     "siamrpn_mobilev2_l234_dwxcorr": {"penalty_k": 0.04, "window_influence": 0.40, "lr": 0.50},
     "siamrpn_alex_dwxcorr": {"search_size": 287, "penalty_k": 0.16, "window_influence": 0.40, "lr": 0.30},
     "siamrpn_alex_dwxcorr_16gpu": {"search_size": 287, "penalty_k": 0.16, "window_influence": 0.40, "lr": 0.30},
     "siamrpn_alex_dwxcorr_otb": {"search_size": 287, "penalty_k": 0.16, "window_influence": 0.40, "lr": 0.30},
+    "siamrpn_r50_l234_dwxcorr_lt": {
+        "penalty_k": 0.05,
+        "window_influence": 0.28,
+        "lr": 0.22,
+        "long_term": {"search_size": 831, "low": 0.8, "high": 0.998},
+    },
     # foolwood/DaSiamRPN, code/net.py and code/run_SiamRPN.py
     "SiamRPNBIG": {"search_size": 271, "small_share": 0.004, "penalty_k": 0.055, "window_influence": 0.42, "lr": 0.295},
     "SiamRPNvot": {"search_size": 271, "penalty_k": 0.04, "window_influence": 0.44, "lr": 0.45},
     "SiamRPNotb": {"search_size": 271, "penalty_k": 0.22, "window_influence": 0.40, "lr": 0.30},
+    # foolwood/SiamMask, experiments/siammask_sharp/config_*.json
+    "SiamMask_DAVIS": {
+        "penalty_k": 0.04,
+        "window_influence": 0.40,
+        "lr": 1.0,
+        "mask": {"threshold": 0.35},
+    },
+    "SiamMask_VOT": {
+        "penalty_k": 0.04,
+        "window_influence": 0.42,
+        "lr": 0.25,
+        "mask": {"threshold": 0.30},
+    },
+    "SiamMask_VOT18": {
+        "penalty_k": 0.10,
+        "window_influence": 0.41,
+        "lr": 0.32,
+        "mask": {"threshold": 0.15},
+    },
 }
-"""Published settings of short-term trackers, by the names of their configurations and networks there."""
+"""Published settings, by the names of their configurations and networks there."""

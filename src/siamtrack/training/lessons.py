@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,8 +15,8 @@ class Lesson(NamedTuple):
     """What a teacher makes of a batch of B pairs."""
 
     responses: Tensor  # (B, cells, cells)
-    template: Tensor  # features (B, C, h, w)
-    search: Tensor  # features (B, C, H, W)
+    template: Sequence[Tensor]  # features (B, C, h, w), of each stage that is taught
+    search: Sequence[Tensor]  # features (B, C, H, W), of the same stages
     boxes: Tensor | None = None  # (B, 4, cells, cells): left, top, right, bottom from the middle of the patch, px
 
 
@@ -32,10 +33,10 @@ class Teacher(Protocol):
     def lesson(self, templates: Tensor, searches: Tensor) -> Lesson:
         """The teacher's answer to pixels (B, 3, T, T) and (B, 3, S, S), RGB, 0..255; nothing in it learns."""
 
-    def feature_distance(self, answer: tuple[Tensor, ...], lesson: Lesson) -> Tensor:
+    def feature_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:
         """Between the features that a student's answer ends with and those of the lesson, a scalar."""
 
-    def response_distance(self, answer: tuple[Tensor, ...], lesson: Lesson) -> Tensor:
+    def response_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:
         """Between the maps that a student's answer begins with and those of the lesson, a scalar."""
 
 
@@ -65,23 +66,3 @@ def response_loss(responses: Tensor, wanted: Tensor) -> Tensor:
 def _standardised(responses: Tensor) -> Tensor:
     deviation, mean = torch.std_mean(responses, (1, 2), keepdim=True)
     return (responses - mean) / deviation.clamp_min(1e-6)
-
-
-def centred_cells(cells: int, stride: int) -> Tensor:
-    """(cells,): where the cells of a map lie that has its middle in the middle of the patch, px from there."""
-    return (torch.arange(cells) - (cells - 1) / 2) * stride
-
-
-def resampled(maps: Tensor, given: Tensor, wanted: Tensor) -> Tensor:
-    """Maps read at other places, linearly between the nearest two cells in each direction.
-
-    Args:
-        maps: (..., R, R).
-        given: (R,), evenly spaced places of the cells, in x as in y, px.
-        wanted: (Q,), places to read at, px; beyond the outer cells all falls to 0 within one cell.
-
-    Returns:
-        (..., Q, Q).
-    """
-    weights = (1 - (wanted[:, None] - given[None, :]).abs() / (given[1] - given[0])).clamp_min(0).to(maps)
-    return weights @ maps @ weights.T

@@ -1,14 +1,12 @@
 """NanoTrack v3 as a teacher: what its published ONNX files say of training pairs, and how far a student is from it.
 
-Source: HonglinChu/SiamTrackers, NanoTrack (Apache-2.0). A light backbone of stride 16 and a head without anchors: two classes,
-and the distances to the four sides of the box, at 15 x 15 cells.
+Source: HonglinChu/SiamTrackers, NanoTrack (Apache-2.0); see `siamtrack.models.nanotrack`, whose networks it teaches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,113 +16,126 @@ from torch.nn import functional as F
 
 from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.layers.rpn_losses import corners, overlaps
-from siamtrack.trackers.anchors import AnchorSettings, anchor_grid
-from siamtrack.training.lessons import Lesson, centred_cells, feature_loss, resampled
+from siamtrack.models.nanotrack import NanoTrackNetworkSettings
+from siamtrack.models.rpn_training import anchors_of
+from siamtrack.trackers.anchors import anchor_grid
+from siamtrack.training.lessons import Lesson, feature_loss
 from siamtrack.training.recipe import Recipe
 
 Floats = NDArray[np.float32]
 
-TEMPLATE_PX, SEARCH_PX = 127, 255
-CELL_PX = 16
-ANCHOR = AnchorSettings(ratios=(1.0,))  # of the students
+STUDENT = NanoTrackNetworkSettings()
+TEMPLATE_PX, SEARCH_PX, CELL_PX = STUDENT.template_size, STUDENT.search_size, STUDENT.stride
 CHANNELS = 96
+STAGES = ("Conv_12", "Add_23", "Add_64", "Add_91")
+"""Operations of the published backbone with which its stages end, the last one excepted, which the file ends with, too."""
+
+
+class File(NamedTuple):
+    """A published file."""
+
+    name: str
+    shapes: list[tuple[int, ...]]  # that it takes
+    inside: tuple[str, ...]  # operations whose answers are taught, too
+
+
 FILES = {
-    "template": (f"nanotrackv3_backbone_{TEMPLATE_PX}.onnx", [(1, 3, TEMPLATE_PX, TEMPLATE_PX)]),
-    "search": (f"nanotrackv3_backbone_{SEARCH_PX}.onnx", [(1, 3, SEARCH_PX, SEARCH_PX)]),
-    "head": ("nanotrackv3_head.onnx", [(1, CHANNELS, 8, 8), (1, CHANNELS, 16, 16)]),
+    "template": File(f"nanotrackv3_backbone_{TEMPLATE_PX}.onnx", [(1, 3, TEMPLATE_PX, TEMPLATE_PX)], STAGES),
+    "search": File(f"nanotrackv3_backbone_{SEARCH_PX}.onnx", [(1, 3, SEARCH_PX, SEARCH_PX)], STAGES),
+    "head": File("nanotrackv3_head.onnx", [(1, CHANNELS, 8, 8), (1, CHANNELS, 16, 16)], ()),
 }
-"""By part: the file's published name, and the shapes that it takes."""
+"""The files by what they compute."""
 
 
-class NanoTrack(nn.Module):
+class PublishedNanoTrack(nn.Module):
     """The published network on the CPU, computed by OpenVINO one pair after another: its files know no batches.
 
     Args:
         folder: with the three files of `FILES`.
 
     Raises:
-        WeightsError: a file is missing, cannot be read or has other inputs.
+        WeightsError: a file is missing, cannot be read, has other inputs or lacks an operation.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._parts = {part: _compiled(folder / name, shapes) for part, (name, shapes) in FILES.items()}
-        content = b"".join((folder / name).read_bytes() for name, _ in FILES.values())
+        self._parts = {part: _compiled(folder, file) for part, file in FILES.items()}
+        content = b"".join((folder / file.name).read_bytes() for file in FILES.values())
         self.register_buffer("content", torch.from_numpy(np.frombuffer(content, np.uint8).copy()))  # so that a run knows it
 
-    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
         """Pixels (B, 3, 127, 127) and (B, 3, 255, 255), RGB, 0..255, on any device -> float32 on the same device.
 
         Returns:
-            cls (B, 2, 15, 15), loc (B, 4, 15, 15), see `head`; template features (B, 96, 8, 8) and search features
-            (B, 96, 16, 16), whose cell i lies at pixel 16 i.
+            cls (B, 2, 15, 15) and loc (B, 4, 15, 15), see `head`; the features of the five stages of the template, the last of
+            them (B, 96, 8, 8), and of the search patch, the last of them (B, 96, 16, 16).
         """
-        features = self.features("template", _bgr(z)), self.features("search", _bgr(x))
-        cls, loc, template, search = (torch.from_numpy(v).to(z.device) for v in (*self.head(*features), *features))
-        return cls, loc, template, search
+        templates, searches = self.features("template", _bgr(z)), self.features("search", _bgr(x))
+        cls, loc = (torch.from_numpy(values).to(z.device) for values in self.head(templates[-1], searches[-1]))
+        of_template, of_search = (
+            [torch.from_numpy(values).to(z.device) for values in stages] for stages in (templates, searches)
+        )
+        return cls, loc, of_template, of_search
 
-    def features(self, part: str, pixels: Floats) -> Floats:
-        """Of "template" pixels (B, 3, 127, 127) or "search" pixels (B, 3, 255, 255), BGR, 0..255."""
-        return np.concatenate([self._parts[part]([one[None]])[0] for one in pixels])
+    def features(self, part: str, pixels: Floats) -> list[Floats]:
+        """The five stages of "template" pixels (B, 3, 127, 127) or "search" pixels (B, 3, 255, 255), BGR, 0..255."""
+        return self._each(part, pixels)
 
     def head(self, template: Floats, search: Floats) -> tuple[Floats, Floats]:
-        """What the network says of B pairs, from their features.
+        """What the network says of B pairs, from the features of their last stages.
 
         Returns:
             cls (B, 2, 15, 15): logits of not the target, and of the target; cells of 16 px, their middle that of the patch.
             loc (B, 4, 15, 15): distances from a cell to the left, top, right and bottom of the box, patch px.
         """
-        pairs = zip(template, search, strict=True)
-        found = [[np.array(v) for v in self._parts["head"]([z[None], x[None]]).to_tuple()] for z, x in pairs]
-        cls, loc = (np.concatenate(values) for values in zip(*found, strict=True))
+        cls, loc = self._each("head", template, search)
         return cls, loc
+
+    def _each(self, part: str, *batches: Floats) -> list[Floats]:
+        compiled = self._parts[part]
+        answers = [compiled([one[None] for one in ones]).to_tuple() for ones in zip(*batches, strict=True)]
+        return [np.concatenate(values) for values in zip(*answers, strict=True)]
 
 
 class NanoTrackTeacher:
-    """NanoTrack teaches networks with one box a cell, whose features have as many channels as its own.
+    """NanoTrack teaches networks of its own layout: what each stage of the backbone finds, and what the head says."""
 
-    Its cells lie 16 px apart and the student's 8 px, so that each is read between those of the other.
-    """
-
-    def __init__(self, teacher: NanoTrack) -> None:
+    def __init__(self, teacher: PublishedNanoTrack) -> None:
         self._teacher = teacher
+        self._grid = torch.from_numpy(anchor_grid(anchors_of(STUDENT), 15))[:, 0].permute(1, 2, 0).float()  # (15, 15, 4)
 
     def check(self, recipe: Recipe) -> None:
         """See `Teacher.check`."""
         network = recipe.network
-        channels = sum(getattr(network, "neck_channels", ()))
-        sizes = network.template_size, recipe.patch_size
-        if (channels, getattr(network, "anchors", 0), sizes) != (CHANNELS, 1, (TEMPLATE_PX, SEARCH_PX)):
+        alike = isinstance(network, NanoTrackNetworkSettings) and network.width == 1
+        if not alike or recipe.patch_size != SEARCH_PX:
+            width = getattr(network, "width", 1)
             raise SettingsError(
-                f"NanoTrack teaches networks with one anchor at a cell, {CHANNELS} channels behind the neck, templates of "
-                f'{TEMPLATE_PX} px and search patches of {SEARCH_PX} px: model = "siamrpnpp" with anchors = 1 and '
-                f"neck_channels = [{CHANNELS}], which this recipe has not."
+                'NanoTrack teaches networks of its own layout: model = "nanotrack" of width 1, with search patches of '
+                f'{SEARCH_PX} px. The recipe has model = "{recipe.model}" of width {width:g}, and {recipe.patch_size} px.'
             )
 
     @torch.no_grad()
     def lesson(self, templates: Tensor, searches: Tensor) -> Lesson:
         """See `Teacher.lesson`."""
-        cls, loc, template, search = self._teacher(templates, searches)
-        places = centred_cells(cls.shape[-1], CELL_PX).to(loc)
-        columns, rows = places[None, None, :], places[None, :, None]
+        cls, loc, of_template, of_search = self._teacher(templates, searches)
+        columns, rows = self._grid[..., 0].to(loc), self._grid[..., 1].to(loc)
         sides = [columns - loc[:, 0], rows - loc[:, 1], columns + loc[:, 2], rows + loc[:, 3]]
-        return Lesson(cls[:, 1] - cls[:, 0], template, search, torch.stack(sides, 1))
+        return Lesson(cls[:, 1] - cls[:, 0], of_template, of_search, torch.stack(sides, 1))
 
-    def feature_distance(self, answer: tuple[Tensor, ...], lesson: Lesson) -> Tensor:
-        """See `Teacher.feature_distance`."""
-        pairs = zip(answer[-2:], (lesson.template, lesson.search), (TEMPLATE_PX, SEARCH_PX), strict=True)
-        distances = [_between(said, wanted, side) for said, wanted, side in pairs]
-        return (distances[0] + distances[1]) / 2
+    def feature_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:
+        """See `Teacher.feature_distance`: the sum over the stages."""
+        pairs = zip([*answer[-2], *answer[-1]], [*lesson.template, *lesson.search], strict=True)
+        return torch.stack([feature_loss(said, wanted) for said, wanted in pairs]).sum() / 2
 
-    def response_distance(self, answer: tuple[Tensor, ...], lesson: Lesson) -> Tensor:
+    def response_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:
         """See `Teacher.response_distance`: how badly the student's classes predict the teacher's, plus 1 - IoU of the boxes.
 
         Classes in nats, the sum over all cells for each that is the target: so a student becomes as sure as its teacher, which
         the halves of `select_cross_entropy` do not see to. Boxes where the teacher sees the target.
         """
         said = (answer[0][:, 1] - answer[0][:, 0]).float()
-        cells = centred_cells(lesson.responses.shape[-1], CELL_PX), centred_cells(said.shape[-1], ANCHOR.stride)
-        wanted = resampled(lesson.responses, *cells)
+        wanted = lesson.responses
         target, other = wanted.sigmoid(), (-wanted).sigmoid()
         count = target.sum().clamp_min(1)
         missed = target * (F.softplus(-said) - F.softplus(-wanted))
@@ -132,26 +143,21 @@ class NanoTrackTeacher:
         classes = (missed + invented).sum() / count
         if lesson.boxes is None:
             return classes
-        grid = torch.from_numpy(anchor_grid(ANCHOR, said.shape[-1])).to(said)[:, 0].permute(1, 2, 0)  # (R, R, 4)
-        boxes = corners(answer[1].float().permute(0, 2, 3, 1), grid)
-        return classes + (target * (1 - overlaps(boxes, resampled(lesson.boxes, *cells).permute(0, 2, 3, 1)))).sum() / count
-
-
-def _between(said: Tensor, wanted: Tensor, side: int) -> Tensor:
-    """`feature_loss` where the teacher's cells, the first ones at the border left out, lie between those of the student."""
-    places = torch.arange(1, wanted.shape[-1]) * float(CELL_PX) + 0.5 - side / 2
-    return feature_loss(resampled(said.float(), centred_cells(said.shape[-1], ANCHOR.stride), places), wanted[..., 1:, 1:])
+        boxes = corners(answer[1].float().permute(0, 2, 3, 1), self._grid.to(said))
+        return classes + (target * (1 - overlaps(boxes, lesson.boxes.permute(0, 2, 3, 1)))).sum() / count
 
 
 def _bgr(pixels: Tensor) -> Floats:
     return np.ascontiguousarray(pixels.detach().float().cpu().flip(1).numpy())
 
 
-def _compiled(path: Path, shapes: Sequence[tuple[int, ...]]) -> Any:
+def _compiled(folder: Path, file: File) -> Any:
+    """The graph, whose answers are those of the operations inside and then its own."""
     import openvino
 
+    path = folder / file.name
     if not path.is_file():
-        names = ", ".join(name for name, _ in FILES.values())
+        names = ", ".join(known.name for known in FILES.values())
         raise WeightsError(f"There is no file '{path}'. The folder of a NanoTrack v3 has {names}.")
     core = openvino.Core()
     try:
@@ -159,6 +165,13 @@ def _compiled(path: Path, shapes: Sequence[tuple[int, ...]]) -> Any:
     except RuntimeError:
         raise WeightsError(f"'{path}' is no ONNX file that OpenVINO can read; copy or download it again.") from None
     found = [tuple(entry.get_partial_shape().to_shape()) for entry in graph.inputs if entry.get_partial_shape().is_static]
-    if found != shapes:
-        raise WeightsError(f"'{path}' takes {found}; NanoTrack v3 takes {shapes}.")
-    return core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    if found != file.shapes:
+        raise WeightsError(f"'{path}' takes {found}; NanoTrack v3 takes {file.shapes}.")
+    operations = {operation.get_friendly_name(): operation for operation in graph.get_ops()}
+    if missing := [name for name in file.inside if name not in operations]:
+        raise WeightsError(f"'{path}' has no operation {missing[0]}; the published files of NanoTrack v3 have one.")
+    own = list(graph.outputs)
+    chosen = [operations[name].output(0) for name in file.inside] + [entry.node.input_value(0) for entry in own]
+    return core.compile_model(
+        openvino.Model(chosen, graph.get_parameters(), "taught"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )

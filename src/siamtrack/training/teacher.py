@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from siamtrack.errors import SettingsError
 from siamtrack.training.lessons import Lesson, Teacher, feature_loss, response_loss
-from siamtrack.training.nanotrack import NanoTrack, NanoTrackTeacher
+from siamtrack.training.nanotrack import NanoTrackTeacher, PublishedNanoTrack
 from siamtrack.training.recipe import Recipe
 
 
@@ -32,7 +33,7 @@ def check_teacher(teacher: nn.Module | None, recipe: Recipe) -> None:
 
 def teacher_of(network: nn.Module) -> Teacher:
     """How that network teaches."""
-    return NanoTrackTeacher(network) if isinstance(network, NanoTrack) else NetworkTeacher(network)
+    return NanoTrackTeacher(network) if isinstance(network, PublishedNanoTrack) else NetworkTeacher(network)
 
 
 def digest(network: nn.Module | None) -> str:
@@ -64,13 +65,14 @@ class NetworkTeacher:
     @torch.no_grad()
     def lesson(self, templates: Tensor, searches: Tensor) -> Lesson:
         """See `Teacher.lesson`."""
-        return Lesson(*(values.float() for values in self._teacher(templates, searches)))
+        responses, template, search = (values.float() for values in self._teacher(templates, searches))
+        return Lesson(responses, [template], [search])
 
-    def feature_distance(self, answer: tuple[Tensor, ...], lesson: Lesson) -> Tensor:
+    def feature_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:
         """See `Teacher.feature_distance`."""
         template, search = answer[-2:]
-        return (feature_loss(search, lesson.search) + feature_loss(template, lesson.template)) / 2
+        return (feature_loss(search, lesson.search[0]) + feature_loss(template, lesson.template[0])) / 2
 
-    def response_distance(self, answer: tuple[Tensor, ...], lesson: Lesson) -> Tensor:
+    def response_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:
         """See `Teacher.response_distance`."""
         return response_loss(answer[0], lesson.responses)

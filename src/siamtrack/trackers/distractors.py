@@ -1,0 +1,112 @@
+"""Look-alikes: what else was taken for the target, and how like it a proposal is.
+
+Source: Zhu, Wang, Li, Wu, Yan, Hu, "Distractor-aware Siamese Networks for Visual Object Tracking", ECCV 2018, sec. 3.3. The
+released code (foolwood/DaSiamRPN) has none of it.
+
+In every frame the proposals that are left by non-maximum suppression, have a score above h and are not the target are its
+distractors d_i. A proposal p is ranked by f(z, p) - a * mean_i f(d_i, p); and kernels of target and distractors are averaged
+over the frames t with weights b_t = sum_(i < t) (r / (1 - r))^i.
+
+Differences between paper and this code:
+* f: the paper combines kernels, as correlation is linear, before anything else is computed. Heads that go on behind the
+  correlation (SiamRPN++'s) are not linear in it. Here f is the probability of the target, computed once for the mean kernel
+  of the target and once for that of its distractors; so the score of the target stays what it is.
+* The paper's ranks have no penalty and no window; here f(z, p) is multiplied with the penalty first, and the window is added
+  last, as in tracking without distractors. The paper ranks its best proposals again, here all of them are.
+* Weights: for the paper's r = 0.01 they are 1 to 1.01, so that the mean is nearly the plain one over all frames. t counts the
+  frames that were learnt, the first one included.
+* Number: the paper takes all distractors, here the `most` with the highest scores, so that a frame costs no more than that.
+* Kernels of a frame are learnt only where the target is not lost (`siamtrack.trackers.long_term`) and its score is above h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamtrack.box import iou
+from siamtrack.settings import check_limits
+
+CANDIDATES = 256  # proposals with the highest scores, of which most overlap
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistractorSettings:
+    """What counts as a distractor, and how much; by default nothing does.
+
+    Raises:
+        SettingsError: a value outside its range.
+    """
+
+    most: int = 0  # distractors of a target in a frame; 0: none
+    threshold: float = 0.5  # h: lowest score of a distractor, and of a target that is learnt
+    overlap: float = 0.3  # IoU from which on two proposals are the same object
+    weight: float = 0.5  # a: how much being like the distractors lowers the rank
+    learning_rate: float = 0.01  # r
+    learns_target: bool = True  # the target's kernels, too, are averaged over the frames; else they stay those of the first
+
+    def __post_init__(self) -> None:
+        limits = {"most": (0, 100), "threshold": (0, 1), "overlap": (0, 1), "weight": (0, 10), "learning_rate": (0, 0.49)}
+        check_limits(self, limits)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)  # arrays have no one answer to "equal"
+class Memory:
+    """What is remembered of the frames so far, beside the mean kernels of the target."""
+
+    learnt_frames: int = 1  # the first one is
+    target_weight: float = 1.0  # sum of the weights in the mean of the target
+    distractors: NDArray[np.float32] | None = None  # mean kernels (C, h, w); None: there was none yet
+    distractors_weight: float = 0.0  # sum of the weights in that mean
+
+    def learnt(
+        self,
+        template: NDArray[np.float32],
+        target: NDArray[np.float32],
+        distractors: NDArray[np.float32],
+        s: DistractorSettings,
+    ) -> tuple[NDArray[np.float32], Memory]:
+        """The mean kernels of the target and the memory after a frame more.
+
+        Args:
+            template: mean kernels of the target before it, (C, h, w).
+            target: kernels of the target in it, (C, h, w).
+            distractors: kernels of its distractors there, (D, C, h, w); D may be 0.
+            s: how fast is learnt.
+        """
+        ratio = s.learning_rate / (1 - s.learning_rate)
+        weight = (1 - ratio ** (self.learnt_frames + 1)) / (1 - ratio)
+        learnt = replace(self, learnt_frames=self.learnt_frames + 1)
+        if s.learns_target:
+            learnt = replace(learnt, target_weight=self.target_weight + weight)
+            template = template + np.float32(weight / learnt.target_weight) * (target - template)
+        if len(distractors):
+            total = self.distractors_weight + weight
+            before = np.zeros_like(template) if self.distractors is None else self.distractors
+            mean = before + np.float32(weight / total) * (distractors.mean(0) - before)
+            learnt = replace(learnt, distractors=mean, distractors_weight=total)
+        return template, learnt
+
+
+def distractors_among(boxes: NDArray[np.float64], scores: NDArray[np.float64], target: int, s: DistractorSettings) -> list[int]:
+    """Which proposals are distractors: what greedy non-maximum suppression leaves beside the target, the best first.
+
+    Args:
+        boxes: (4, K), x and y of the centre, w, h.
+        scores: (K,), not NaN where it counts.
+        target: the proposal that was chosen.
+        s: what counts.
+    """
+    with np.errstate(invalid="ignore"):
+        likely = np.flatnonzero((scores > s.threshold) & np.isfinite(boxes).all(0))
+    best = likely[np.argsort(-scores[likely], kind="stable")][:CANDIDATES]
+    corners = np.concatenate([boxes[:2] - boxes[2:] / 2, boxes[2:]]).T  # x, y, w, h
+    taken = [target]
+    for choice in best.tolist():
+        if len(taken) > s.most:
+            break
+        if iou(corners[taken], corners[choice]).max() < s.overlap:
+            taken.append(choice)
+    return taken[1:]

@@ -1,0 +1,66 @@
+"""When a target is lost, and how far around its last place it is looked for then: local to global search.
+
+Source: Zhu, Wang, Li, Wu, Yan, Hu, "Distractor-aware Siamese Networks for Visual Object Tracking", ECCV 2018, sec. 3.4 and 4.1.
+
+Differences between paper, STVIR/pysot (tracker/siamrpnlt_tracker.py) and this code:
+* Search patch of a lost target: in the paper it grows by a constant step from frame to frame, up to 767 px, and one step was
+  enough there; in PySOT it has 831 px at once. `growth` has both.
+* Box: while the score is below `low`, PySOT leaves place and size as they are; so does this code. The paper does not say.
+* A target is lost in the frame after the one whose score was below `low`, and no longer after one above `high`, in PySOT and
+  here. In between, the box follows while the search stays wide.
+* `high` is 0.95 in the paper and 0.998 in PySOT.
+* PySOT limits the box that it prints to the frame, and goes on from one that is not; here the target itself is limited, as in
+  short-term tracking.
+* A frame without any finite proposal loses the target, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from siamtrack.errors import SettingsError
+from siamtrack.settings import check_limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongTermSettings:
+    """When a target is lost and found again; by default it never is.
+
+    Raises:
+        SettingsError: a value outside its range, or `low` above `high`.
+    """
+
+    search_size: int = 0  # px, side of the largest search patch of a lost target; 0: none is ever lost
+    growth: int = 0  # px a frame, by which the patch grows up to that; 0: at once
+    low: float = 0.8  # score below which a target is lost
+    high: float = 0.998  # score above which it is found again
+    window_influence: float = 0.001  # share of the cosine window in the rank while it is lost
+
+    def __post_init__(self) -> None:
+        check_limits(
+            self,
+            {"search_size": (0, 4096), "growth": (0, 4096), "low": (0, 1), "high": (0, 1), "window_influence": (0, 1)},
+        )
+        if self.low > self.high:
+            raise SettingsError(f"The setting low is {self.low} and high {self.high}; expected low not above high.")
+
+    def searched(self, search_size: int, frames_lost: int) -> int:
+        """Side of the patch in which a target is looked for, px.
+
+        Args:
+            search_size: side for a target that is not lost.
+            frames_lost: frames since it was lost; 0: it is not.
+        """
+        if not frames_lost or self.search_size <= search_size:
+            return search_size
+        return min(self.search_size, search_size + self.growth * frames_lost) if self.growth else self.search_size
+
+    def frames_lost(self, before: int, score: float) -> int:
+        """Frames since the target was lost, after a frame with this score; NaN where there was no proposal."""
+        if not self.search_size or score > self.high:
+            return 0
+        return before + 1 if before or not score >= self.low else 0
+
+    def keeps_box(self, score: float) -> bool:
+        """Whether the target stays where it was taken to be."""
+        return bool(self.search_size) and not score >= self.low

@@ -1,0 +1,134 @@
+"""Targets that leave and come back: when they are lost, where they are looked for, and where their boxes are meanwhile."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from made_up_proposals import Fake, Maps, Seeing, drawn, follow, proposed
+
+from siamtrack.box import Box, iou
+from siamtrack.errors import SettingsError
+from siamtrack.trackers.long_term import LongTermSettings
+from siamtrack.trackers.rpn import RPNSettings, RPNTracker
+
+BOX = Box(200, 140, 60, 40)
+GONE = Box(0, 0, 0, 0)
+FRAME = np.zeros((360, 480, 3), np.uint8)
+AT_ONCE = LongTermSettings(search_size=831, low=0.6, high=0.9)
+
+
+class SaysOfItself:
+    """A network that sees, but says with which probability; nothing where the colour is not in the patch."""
+
+    def __init__(self, certainty: float = 0.99) -> None:
+        self.certainty = certainty
+        self.eyes = Seeing()
+        self.calls = self.eyes.calls
+
+    def embed(self, patches: np.ndarray) -> np.ndarray:
+        return self.eyes.embed(patches)
+
+    def match(self, templates: np.ndarray, patches: np.ndarray) -> Maps:
+        cls, loc = self.eyes.match(templates, patches)
+        colours = templates[:, :, 0, 0]
+        likeness = np.einsum("nsyxc,nc->nsyx", patches, colours) / (colours**2).sum(1)[:, None, None, None]
+        visible = (likeness > 0.8).any((1, 2, 3))
+        logit = math.log(self.certainty / (1 - self.certainty))
+        best = cls[:, :, 5:].max((1, 2, 3, 4), keepdims=True)
+        cls = np.concatenate([0 * cls[:, :, :5], np.where(cls[:, :, 5:] == best, logit, -8.0)], 2)
+        return np.where(visible[:, None, None, None, None], cls, np.repeat([0.0, -8.0], 5)[:, None, None]).astype(
+            np.float32
+        ), loc
+
+
+def test_a_target_that_leaves_is_found_far_from_where_it_left() -> None:
+    """It is away for five frames and comes back 150 px away, where a short-term tracker never looks."""
+    far = Box(40, 240, 60, 40)
+    frames = [drawn(BOX)] * 3 + [FRAME] * 5 + [drawn(far)] * 4
+    boxes, scores = follow(RPNTracker(SaysOfItself(), RPNSettings(long_term=AT_ONCE)), frames, BOX)
+    assert all(score > 0.9 for score in scores[:2])
+    assert all(score < 0.01 for score in scores[2:7])
+    assert boxes[2:7] == [boxes[1]] * 5  # it stays where it was seen last
+    assert iou(np.array(boxes[-1]), np.array(far)) > 0.9
+    short, _ = follow(RPNTracker(SaysOfItself(), RPNSettings()), frames, BOX)
+    assert iou(np.array(short[-1]), np.array(far)) == 0
+
+
+def test_the_patch_is_large_while_the_target_is_lost_alone() -> None:
+    network = SaysOfItself()
+    tracker = RPNTracker(network, RPNSettings(long_term=AT_ONCE))
+    follow(tracker, [drawn(BOX)] * 3 + [FRAME] * 2 + [drawn(BOX)] * 3, BOX)
+    assert [call[2] for call in network.calls] == [255, 255, 255, 831, 831, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("growth", "sides"), [(0, [255, 767, 767, 767]), (256, [255, 511, 767, 767]), (512, [255, 767, 767, 767])]
+)
+def test_the_patch_grows_by_a_constant_step(growth: int, sides: list[int]) -> None:
+    network = SaysOfItself()
+    long_term = LongTermSettings(search_size=767, growth=growth)
+    follow(RPNTracker(network, RPNSettings(long_term=long_term)), [drawn(BOX)] + [FRAME] * 4, BOX)
+    assert [call[2] for call in network.calls] == sides
+
+
+def test_between_the_thresholds_nothing_changes() -> None:
+    """A target that is not lost stays so, and its box moves; a lost one is followed, too, and still searched for widely."""
+    network = SaysOfItself(0.75)
+    tracker = RPNTracker(network, RPNSettings(long_term=AT_ONCE))
+    moved = BOX._replace(x=215)
+    boxes, _ = follow(tracker, [drawn(BOX), drawn(moved), drawn(moved)], BOX)
+    assert boxes[-1].x == pytest.approx(215, abs=1)
+    assert [call[2] for call in network.calls] == [255, 255]
+    network.calls.clear()
+    boxes, _ = follow(tracker, [drawn(BOX), FRAME, drawn(moved), drawn(moved)], BOX)
+    assert boxes[-1].x == pytest.approx(215, abs=1)
+    assert [call[2] for call in network.calls] == [255, 831, 831]
+
+
+def test_several_targets_are_lost_each_for_itself() -> None:
+    """One call for each size of patch among them, and the same boxes as alone."""
+    stays, leaves, comes = Box(60, 50, 50, 40), BOX, Box(250, 260, 40, 50)
+    network = SaysOfItself()
+    tracker = RPNTracker(network, RPNSettings(long_term=AT_ONCE))
+    frames = [drawn(stays, leaves, comes), drawn(stays, GONE, comes), drawn(stays), drawn(stays, GONE, comes)]
+    states = tracker.start(frames[0], [stays, leaves, comes])
+    alone = [tracker.start(frames[0], [box]) for box in (stays, leaves, comes)]
+    for frame, sizes in zip(frames[1:], ([(3, 255)], [(2, 255), (1, 831)], [(1, 255), (2, 831)]), strict=True):
+        network.calls.clear()
+        states, together = tracker.step(frame, states)
+        assert [(call[0], call[2]) for call in network.calls] == sizes
+        for number, prediction in enumerate(together):
+            alone[number], (single,) = tracker.step(frame, alone[number])
+            assert single == prediction
+    assert [state.frames_lost for state in states] == [0, 3, 0]
+
+
+def test_a_frame_without_any_proposal_loses_the_target() -> None:
+    nothing = Fake(lambda templates, patches: tuple(np.full_like(m, np.nan)[None, None] for m in proposed((0, 0, 64, 64))))
+    tracker = RPNTracker(nothing, RPNSettings(long_term=AT_ONCE))
+    states, (prediction,) = tracker.step(FRAME, tracker.start(FRAME, [BOX]))
+    assert math.isnan(prediction.score)
+    assert prediction.box == BOX
+    assert states[0].frames_lost == 1
+    short = RPNTracker(nothing, RPNSettings())
+    assert short.step(FRAME, short.start(FRAME, [BOX]))[0][0].frames_lost == 0
+
+
+def test_a_smaller_patch_than_usual_is_not_used() -> None:
+    assert LongTermSettings(search_size=200).searched(255, 3) == 255
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"search_size": -1}, "The setting search_size is -1"),
+        ({"growth": 5000}, "The setting growth is 5000"),
+        ({"low": 0.9, "high": 0.8}, r"low is 0\.9 and high 0\.8; expected low not above high"),
+        ({"high": 1.1}, "The setting high is"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        LongTermSettings(**wrong)  # type: ignore[arg-type]
