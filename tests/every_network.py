@@ -21,6 +21,9 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
         {"backbone": "mobilenetv2", "width": 0.25, "used_layers": [3, 5], "neck_channels": [16, 16], "weighted": False},
     ),
     "nanotrack": ("nanotrack", {"width": 0.25, "tower": 1}),
+    "nanotrack-masks": ("nanotrack", {"width": 0.25, "tower": 1, "masks": True}),
+    "siammask": ("siammask", {"backbone": "resnet18", "width": 0.125, "channels": 16}),
+    "siammask-coarse": ("siammask", {"backbone": "resnet18", "width": 0.125, "channels": 16, "refined": False}),
     "siamdw-CIResNet22": ("siamdw", {"backbone": "CIResNet22", "width": 0.125}),
     "siamdw-CIResNet22W": ("siamdw", {"backbone": "CIResNet22W", "width": 0.125}),
     "siamdw-CIResInception22": ("siamdw", {"backbone": "CIResInception22", "width": 0.125}),
@@ -33,12 +36,19 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 def has_rpn_head(name: str) -> bool:
     """Whether the network answers with anchors; else with SiamFC's responses."""
     model, network = NETWORKS[name]
-    return model in ("nanotrack", "siamrpn", "siamrpnpp") or network.get("head") == "siamrpn"
+    return model in ("nanotrack", "siammask", "siamrpn", "siamrpnpp") or network.get("head") == "siamrpn"
+
+
+def loss_of(name: str) -> str:
+    """The loss of its head; of those with masks, that of the first stage."""
+    model, network = NETWORKS[name]
+    if model == "siammask" or network.get("masks"):
+        return "mask"
+    return "box_adaptive" if model == "nanotrack" else "rpn" if has_rpn_head(name) else "logistic"
 
 
 def recipe_with(recipe: Recipe, name: str, **changes: Any) -> Recipe:
     """The recipe for one of `NETWORKS`, with the loss of its head; sizes of patches stay those of the recipe."""
     model, network = NETWORKS[name]
     sizes = {"template_size": recipe.network.template_size, "search_size": recipe.network.search_size}
-    loss = "box_adaptive" if model == "nanotrack" else "rpn" if has_rpn_head(name) else "logistic"
-    return replace(recipe, model=model, loss=loss, network=sizes | network, **changes)
+    return replace(recipe, model=model, loss=loss_of(name), network=sizes | network, **changes)

@@ -35,6 +35,7 @@ SMALL_RECIPES = {
     "siamrpnpp": "siamrpnpp-small",
     "siamdw": "siamdw-small",
     "nanotrack": "nanotrack-small",
+    "siammask": "siammask-resnet18",
 }
 """By kind; SiamFC's nearest to the others is that for annotated videos."""
 RELEASED = {"siamrpnpp-resnet18": "backbone", "siamdw-CIResNet22-rpn": "backbone.layer1"}
@@ -50,6 +51,8 @@ every_head = pytest.mark.parametrize(
         "siamrpn-depthwise",
         "siamrpnpp-resnet18",
         "nanotrack",
+        "nanotrack-masks",
+        "siammask",
         "siamdw-CIResNet22",
         "siamdw-CIResNet22-rpn",
     ],

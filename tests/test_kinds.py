@@ -36,6 +36,8 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "siamdw": ("siamdw", {"width": 0.05}),
     "nanotrack": ("nanotrack", {"width": 0.25, "tower": 1}),
+    "nanotrack masks": ("nanotrack", {"width": 0.25, "tower": 1, "masks": True}),
+    "siammask": ("siammask", {"backbone": "resnet18", "width": 0.1, "channels": 8}),
     "siamdw rpn": ("siamdw", {"width": 0.05, "head": "siamrpn"}),
 }
 THERE = torch.zeros(1, dtype=torch.bool)  # no pair without its target
@@ -46,7 +48,8 @@ def recipe_of(name: str) -> Recipe:
     """Six steps, two epochs."""
     model, network = NETWORKS[name]
     fully_convolutional = model == "siamfc" or (model == "siamdw" and network.get("head") != "siamrpn")
-    loss = "logistic" if fully_convolutional else {"nanotrack": "box_adaptive"}.get(model, "rpn")
+    masked = model == "siammask" or "masks" in network
+    loss = "mask" if masked else "logistic" if fully_convolutional else {"nanotrack": "box_adaptive"}.get(model, "rpn")
     sampling = replace(RECIPE.sampling, crop_size=175)
     return replace(RECIPE, model=model, loss=loss, network=network | SMALL, sampling=sampling, clip_norm=10.0)
 
@@ -57,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 def test_every_kind_is_here() -> None:
-    assert {model for model, _ in NETWORKS.values()} | {"siammask"} == set(model_kinds())  # which cannot be trained yet
+    assert {model for model, _ in NETWORKS.values()} == set(model_kinds())
     with pytest.raises(SettingsError, match="Did you mean 'siamrpn'"):
         model_kind("siamrpm")
 
@@ -116,7 +119,7 @@ def test_three_targets_in_one_call_are_each_alone(name: str) -> None:
         for number in range(3):
             alone[number], (single,) = tracker.step(scene.image(frame), alone[number])
             assert np.allclose(together[number].box, single.box, atol=1e-3)
-            assert together[number].score == pytest.approx(single.score, rel=1e-4, abs=1e-6, nan_ok=True)
+            assert together[number].score == pytest.approx(single.score, rel=1e-3, abs=1e-6, nan_ok=True)
 
 
 @BOTH

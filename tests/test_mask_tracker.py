@@ -19,9 +19,6 @@ from siamtrack.polygon import box_corners, polygon_area, rotated_box
 from siamtrack.settings import from_mapping
 from siamtrack.trackers.mask import (
     NO_PART,
-    PADS,
-    SIDES,
-    STRIDES,
     MaskSettings,
     Part,
     disjoint,
@@ -164,13 +161,13 @@ def test_windows_lie_around_their_cell(row: int, column: int) -> None:
     rng = np.random.default_rng(row)
     correlation = rng.normal(size=(4, 25, 25)).astype(np.float32)
     layers = [rng.normal(size=(2, side, side)).astype(np.float32) for side in (31, 63, 125)]
-    cell, *windows = windows_around(correlation, layers, row, column)
+    cell, *windows = windows_around(correlation, layers, row, column, windows=MaskSettings().windows)
     assert np.array_equal(cell, correlation[:, row, column])
-    for layer, window, stride, side, pad in zip(layers, windows, STRIDES, SIDES, PADS, strict=True):
+    for layer, window, stride, side, pad in zip(layers, windows, (1, 2, 4), (15, 31, 61), (4, 8, 16), strict=True):
         padded = np.pad(layer, ((0, 0), (pad, pad), (pad, pad)))
         expected = padded[:, stride * row : stride * row + side, stride * column : stride * column + side]
         assert np.array_equal(window, expected)
-    assert len(windows_around(correlation, [], row, column)) == 1
+    assert len(windows_around(correlation, [], row, column, windows=MaskSettings().windows)) == 1
 
 
 def test_boxes_are_those_without_masks() -> None:

@@ -72,7 +72,9 @@ def test_the_refinement_is_the_official_one(row: int, column: int) -> None:
     with torch.no_grad():
         _, _, correlation, *layers = (m[:, 0] for m in network.match(network.embed(pixels(1, 127)), pixels(1, 255)))
         expected = official(theirs, layers[::-1], correlation, row, column)
-        places = windows_around(correlation[0].numpy(), [layer[0].numpy() for layer in layers], row, column)
+        places = windows_around(
+            correlation[0].numpy(), [layer[0].numpy() for layer in layers], row, column, windows=network.windows
+        )
         (found,) = network.masks(*(torch.from_numpy(part)[None] for part in places))
     assert found.shape == (127, 127)
     assert float(found.std()) > 0

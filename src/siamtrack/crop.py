@@ -42,6 +42,13 @@ def cut(image: Image, center: tuple[float, float], side: float, size: int, fill:
     return patch
 
 
+def cut_mask(mask: NDArray[np.bool_], center: tuple[float, float], side: float, size: int) -> NDArray[np.uint8]:
+    """The square window of a mask (H, W) as a patch (size, size): 0 to 255, the share of each pixel that is in the mask."""
+    patch = np.empty((size, size), np.uint8)
+    _cut_into(patch, mask.astype(np.uint8) * np.uint8(255), center, side, (0.0, 0.0, 0.0))
+    return patch
+
+
 def cut_windows(
     image: Image, centers: Sequence[tuple[float, float]], sides: NDArray[np.float64], size: int, fills: Sequence[Fill]
 ) -> NDArray[np.uint8]:

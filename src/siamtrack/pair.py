@@ -19,6 +19,9 @@ class Pair(NamedTuple):
     box: NDArray[np.float32]  # (4,): x, y, w, h of the upright box around the object in the search patch
     absent: bool = False  # that object is another one than the template's: a negative pair
     skipped: tuple[str, ...] = ()  # what could not be read while this pair was drawn, and was replaced by other pictures
+    mask: NDArray[np.uint8] | None = (
+        None  # (search_size, search_size), 1 where the object is seen; None: not known or not wanted
+    )
 
 
 def flipped(pair: Pair) -> Pair:
@@ -29,4 +32,5 @@ def flipped(pair: Pair) -> Pair:
         search=np.ascontiguousarray(pair.search[:, ::-1]),
         offset=pair.offset * np.array([-1, 1], np.float32),
         box=np.array([pair.search.shape[1] - x - w, y, w, h], np.float32),
+        mask=None if pair.mask is None else np.ascontiguousarray(pair.mask[:, ::-1]),
     )

@@ -76,7 +76,7 @@ def warp(picture: Image, matrix: Matrix, size: int, *, mirror: bool = False, fil
     """The picture through the map, as a square patch of that size.
 
     Args:
-        picture: RGB, (H, W, 3).
+        picture: RGB, (H, W, 3); or one channel, (H, W), with a fill.
         matrix: from the picture's pixels to the patch's.
         size: side of the patch, pixels.
         mirror: what lies outside the picture is its mirror image.
@@ -92,7 +92,7 @@ def warp(picture: Image, matrix: Matrix, size: int, *, mirror: bool = False, fil
 
 
 def paste(patch: Image, cutout: NDArray[np.uint8], matrix: Matrix) -> None:
-    """Draws the cut-out, RGBA (h, w, 4), into the patch, in place."""
+    """Draws the cut-out, RGBA (h, w, 4), into the patch, in place; or any other channels and alpha, into these channels."""
     size = patch.shape[0]
     cutout, matrix = _averaged(cutout, matrix)
     corners = np.array([[0, 0, 1], [cutout.shape[1], 0, 1], [0, cutout.shape[0], 1], [cutout.shape[1], cutout.shape[0], 1]])
@@ -104,9 +104,9 @@ def paste(patch: Image, cutout: NDArray[np.uint8], matrix: Matrix) -> None:
         return
     into = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ matrix
     warped = cv2.warpPerspective(cutout, _pixel_index_map(into), (int(right - left), int(bottom - top)), flags=cv2.INTER_LINEAR)
-    alpha = warped[:, :, 3:].astype(np.float32) / 255
+    alpha = warped[:, :, -1:].astype(np.float32) / 255
     region = patch[top:bottom, left:right]
-    region[...] = (warped[:, :, :3] * alpha + region * (1 - alpha) + 0.5).astype(np.uint8)
+    region[...] = (warped[:, :, :-1] * alpha + region * (1 - alpha) + 0.5).astype(np.uint8)
 
 
 def _averaged(picture: NDArray[np.uint8], matrix: Matrix) -> tuple[NDArray[np.uint8], Matrix]:

@@ -74,8 +74,8 @@ class StoredCrops:
             raise DataError(f"The first frame of '{clip}' could not be read when '{self.path}' was made.")
         return size
 
-    def crop(self, clip: str, target: int, index: int) -> Crop:
-        """See `Crops`."""
+    def crop(self, clip: str, target: int, index: int, *, masked: bool = False) -> Crop:
+        """See `Crops`. Masks are not stored."""
         value = self._get(crop_key(self._numbers[clip], target, index))
         if value is None:
             raise DataError(f"'{self.path}' has no crop of target {target} of '{clip}' in row {index}.")

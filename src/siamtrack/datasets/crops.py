@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.box import Box
-from siamtrack.crop import Fill, context_side, cut, mean_colour
+from siamtrack.crop import Fill, context_side, cut, cut_mask, mean_colour
 from siamtrack.datasets.clips import Clip, Target, TrainingSet
 from siamtrack.errors import DataError
 from siamtrack.image import Image
@@ -49,6 +49,7 @@ class Crop(NamedTuple):
 
     image: Image  # (size, size, 3)
     fill: Fill  # mean colour of the whole frame, which lies outside its borders
+    mask: NDArray[np.uint8] | None = None  # (size, size), 0 to 255: how much of a pixel is the target; None: not known
 
 
 class Sighting(NamedTuple):
@@ -91,11 +92,11 @@ class Crops(Protocol):
         """
         ...
 
-    def crop(self, clip: str, target: int, index: int) -> Crop:
-        """The crop of target number `target` in row `index` of its annotations.
+    def crop(self, clip: str, target: int, index: int, *, masked: bool = False) -> Crop:
+        """The crop of target number `target` in row `index` of its annotations; with its mask if asked for and known.
 
         Raises:
-            DataError: the frame cannot be read, or the target is absent or without area there.
+            DataError: the frame cannot be read, or the target is absent or without area there, or the mask is not the frame's.
         """
         ...
 
@@ -104,11 +105,12 @@ class Crops(Protocol):
         ...
 
 
-def cut_crop(frame: Image, box: Box, settings: CropSettings) -> Crop:
-    """The crop around a box of a frame."""
+def cut_crop(frame: Image, box: Box, settings: CropSettings, mask: NDArray[np.bool_] | None = None) -> Crop:
+    """The crop around a box of a frame, with the mask (H, W) of what is in the box where there is one."""
     side = context_side(box.w, box.h, settings.context) * settings.size / settings.template_size
     fill = mean_colour(frame)
-    return Crop(cut(frame, box.center, side, settings.size, fill), fill)
+    cut_out = None if mask is None else cut_mask(mask, box.center, side, settings.size)
+    return Crop(cut(frame, box.center, side, settings.size, fill), fill, cut_out)
 
 
 def croppable(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -164,14 +166,22 @@ class CropsOfFrames:
         assert found.size is not None
         return found.size
 
-    def crop(self, clip: str, target: int, index: int) -> Crop:
+    def crop(self, clip: str, target: int, index: int, *, masked: bool = False) -> Crop:
         """See `Crops`."""
         found = self._clip(clip)
         box = found.targets[target].box(index)
         if not croppable(np.array([box])).all():
             raise DataError(f"Target '{found.targets[target].name}' of '{clip}' has no box in row {index}: {tuple(box)}.")
-        frame = found.frames.read(int(found.targets[target].positions[index]))
-        return cut_crop(frame, box, self.settings)
+        position = int(found.targets[target].positions[index])
+        frame = found.frames.read(position)
+        mask = found.mask(found.targets[target], index) if masked else None
+        if mask is not None and mask.shape != frame.shape[:2]:
+            sizes = " and ".join("x".join(map(str, shape[1::-1])) for shape in (mask.shape, frame.shape))
+            raise DataError(
+                f"The mask of target '{found.targets[target].name}' and its frame '{found.frames.label(position)}' are {sizes} "
+                "px; expected the same. Give the frames that were annotated."
+            )
+        return cut_crop(frame, box, self.settings, mask)
 
     def digest(self) -> str:
         """Of the names of the clips and of what the set itself tells; pixels are not read."""

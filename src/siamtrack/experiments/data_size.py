@@ -71,9 +71,9 @@ class ShareOfClips:
         """See `Crops`."""
         return self._crops.frame_size(clip)
 
-    def crop(self, clip: str, target: int, index: int) -> Crop:
+    def crop(self, clip: str, target: int, index: int, *, masked: bool = False) -> Crop:
         """See `Crops`."""
-        return self._crops.crop(clip, target, index)
+        return self._crops.crop(clip, target, index, masked=masked)
 
     def digest(self) -> str:
         """That of all clips, and which of them."""

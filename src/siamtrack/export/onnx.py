@@ -60,15 +60,9 @@ class _SearchGraph(_TemplateGraph):
         return maps
 
 
-class _CoarseMaskGraph(_TemplateGraph):
-    def forward(self, cells: Tensor) -> Tensor:
-        masks: Tensor = self.network.masks(cells)
-        return masks
-
-
-class _FineMaskGraph(_TemplateGraph):
-    def forward(self, cells: Tensor, layer2: Tensor, layer1: Tensor, layer0: Tensor) -> Tensor:  # type: ignore[override]
-        masks: Tensor = self.network.masks(cells, layer2, layer1, layer0)
+class _MaskGraph(_TemplateGraph):
+    def forward(self, *places: Tensor) -> Tensor:
+        masks: Tensor = self.network.masks(*places)
         return masks
 
 
@@ -77,7 +71,7 @@ def export_model(network: Any, folder: Path, description: Description) -> None:
 
     Args:
         network: a module with `settings.template_size`, `settings.search_size`, `embed`, `match` and the names of its maps
-            `MAPS`, and `masks` if it gives masks; batch norm is folded into its convolutions.
+            `MAPS`, and `masks` and the `windows` that those need if it gives masks; batch norm is folded into its convolutions.
         folder: must not exist, or be a model folder, which is replaced whole.
         description: without hashes.
 
@@ -149,7 +143,7 @@ def check_runtimes(network: Any, folder: Path) -> None:
         for name, values, wanted in zip(network.MAPS, map(torch.from_numpy, found), expected, strict=True):
             _check_equal(values, wanted, runtime, name)
         if hasattr(network, "masks"):
-            places = _places(expected)
+            places = _places(network, expected)
             with torch.inference_mode():
                 wanted = network.masks(*places)
             _check_equal(torch.from_numpy(other.masks(*(part.numpy() for part in places))), wanted, runtime, "masks")  # type: ignore[attr-defined]
@@ -164,11 +158,12 @@ def _check_equal(values: Tensor, wanted: Tensor, runtime: str, name: str) -> Non
         )
 
 
-def _places(maps: tuple[Tensor, ...]) -> list[Tensor]:
+def _places(network: Any, maps: tuple[Tensor, ...]) -> list[Tensor]:
     """What the mask graph takes, of two places of the maps of two targets."""
     _, _, correlation, *layers = (values[:, 0].numpy() for values in maps)
     cells = correlation.shape[-1]
-    found = [windows_around(correlation[n], [layer[n] for layer in layers], n, cells - 1) for n in range(2)]
+    windows = network.windows
+    found = [windows_around(correlation[n], [layer[n] for layer in layers], n, cells - 1, windows=windows) for n in range(2)]
     return [torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True)]
 
 
@@ -204,11 +199,11 @@ def _write_graphs(network: Any, folder: Path) -> None:
     _write_graph(folder / SEARCH_GRAPH, _SearchGraph(network), inputs, network.MAPS, shapes)
     if hasattr(network, "masks"):
         with torch.inference_mode():
-            places = _places(_SearchGraph(network)(templates, search))
-        graph = _CoarseMaskGraph if len(places) == 1 else _FineMaskGraph
+            places = _places(network, _SearchGraph(network)(templates, search))
         named = dict(zip(("cells", *network.MAPS[3:]), places, strict=True))
         count = torch.export.Dim("places")
-        _write_graph(folder / MASK_GRAPH, graph(network), named, ("masks",), ({0: count},) * len(places))
+        of_places = (({0: count},) * len(places),)  # the one argument that takes them all
+        _write_graph(folder / MASK_GRAPH, _MaskGraph(network), named, ("masks",), of_places)
 
 
 def _write_graph(

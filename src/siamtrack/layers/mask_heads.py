@@ -17,7 +17,8 @@ from siamtrack.layers.xcorr import depthwise_cross_correlation
 
 COARSE_CELLS = 63
 FINE_CELLS = 127
-STEPS = (15, 31, 61)  # cells of the maps that the refinement goes through, before those of the mask
+STEPS = (15, 31, 61)  # cells of the maps that SiamMask's refinement goes through, before those of the mask
+OUTPUTS = (32, 16, 4)  # their channels
 
 
 class MaskHead(DepthwiseBranch):
@@ -35,9 +36,17 @@ class MaskHead(DepthwiseBranch):
         searches = self.search(features)
         return depthwise_cross_correlation(kernels, searches.reshape(kernels.shape[0], -1, *searches.shape[1:]))
 
-    def coarse(self, correlation: Tensor) -> Tensor:
+    def coarse(self, cells: Tensor) -> Tensor:
         """Cells of the correlation (M, C) -> logits of masks (M, 63, 63)."""
-        masks: Tensor = self.head(correlation[:, :, None, None])
+        return self._vectors(self.head[:-1](cells[:, :, None, None]))
+
+    def coarse_at(self, correlation: Tensor, pairs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """The same for M cells of correlations (B, C, R, R), for training: batch norm sees all cells."""
+        hidden: Tensor = self.head[:-1](correlation)
+        return self._vectors(hidden[pairs, :, rows, columns][:, :, None, None])
+
+    def _vectors(self, hidden: Tensor) -> Tensor:
+        masks: Tensor = self.head[-1](hidden)
         return masks.reshape(-1, COARSE_CELLS, COARSE_CELLS)
 
 
@@ -46,34 +55,41 @@ class Refinement(nn.Module):
 
     Args:
         channels: of the correlation.
-        layers: channels of layers 0, 1 and 2 of the backbone: 64, 256, 512 of a ResNet-50.
+        layers: channels of the backbone's layers, the deepest first: 512, 256, 64 of a ResNet-50.
+        steps: cells that a mask has in each of them.
+        outputs: channels of the maps that are made at each of them.
     """
 
-    def __init__(self, channels: int, layers: Sequence[int]) -> None:
+    def __init__(
+        self, channels: int, layers: Sequence[int], *, steps: Sequence[int] = STEPS, outputs: Sequence[int] = OUTPUTS
+    ) -> None:
         super().__init__()
-        outputs = (32, 16, 4)  # of the maps of each step
-        self.grow = nn.ConvTranspose2d(channels, outputs[0], STEPS[0], STEPS[0])
+        self._sizes = *steps[1:], FINE_CELLS
+        self.grow = nn.ConvTranspose2d(channels, outputs[0], steps[0], steps[0])
         self.across = nn.ModuleList(
-            _two_convolutions(inputs, max(1, inputs // 4), step) for inputs, step in zip(reversed(layers), outputs, strict=True)
+            _two_convolutions(inputs, max(1, inputs // 4), step) for inputs, step in zip(layers, outputs, strict=True)
         )
         self.along = nn.ModuleList(_two_convolutions(step, step, step) for step in outputs)
         self.after = nn.ModuleList(
             nn.Conv2d(step, following, 3, padding=1) for step, following in zip(outputs, (*outputs[1:], 1), strict=True)
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=1)  # as the official code
 
     def forward(self, cells: Tensor, windows: Sequence[Tensor]) -> Tensor:
         """Masks of single places.
 
         Args:
             cells: (M, C), the correlation there.
-            windows: what layers 2, 1 and 0 see there, (M, C, 15, 15), (M, C, 31, 31), (M, C, 61, 61), see
+            windows: what the layers see there, such as (M, C, 15, 15), (M, C, 31, 31), (M, C, 61, 61), see
                 `siamtrack.trackers.mask.windows_around`.
 
         Returns:
             (M, 127, 127), logits.
         """
         x = self.grow(cells[:, :, None, None])
-        for layer, (window, size) in enumerate(zip(windows, (*STEPS[1:], FINE_CELLS), strict=True)):
+        for layer, (window, size) in enumerate(zip(windows, self._sizes, strict=True)):
             x = self.along[layer](x) + self.across[layer](window)
             x = self.after[layer](F.interpolate(x, size=(size, size)))
         y: Tensor = x[:, 0]

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from siamtrack.layers.depthwise import DepthwiseConv2d
+
 TOTAL_STRIDE_PX = 8
 STAGES = (
     (1, 16, 1, 1, 1),
@@ -85,7 +87,7 @@ class InvertedResidual(nn.Module):
             nn.Conv2d(inputs, inner, 1, bias=False),
             nn.BatchNorm2d(inner),
             nn.ReLU6(),
-            nn.Conv2d(inner, inner, 3, stride, padding, dilation, groups=inner, bias=False),
+            DepthwiseConv2d(inner, 3, stride=stride, padding=padding, dilation=dilation),
             nn.BatchNorm2d(inner),
             nn.ReLU6(),
             nn.Conv2d(inner, outputs, 1, bias=False),

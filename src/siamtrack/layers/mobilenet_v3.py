@@ -14,6 +14,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from siamtrack.layers.depthwise import DepthwiseConv2d
 
 TOTAL_STRIDE_PX = 16
 
@@ -42,11 +45,11 @@ BOTTLENECKS = (
     Bottleneck(5, 288, 96, True, True, 1),
 )
 STAGES = (1, 3, 6, 8, 9)
-"""After how many bottlenecks the number of channels changes: what `MobileNetV3` gives."""
+"""After how many bottlenecks the number of channels changes: what `MobileNetV3` gives, after its stem."""
 
 
 class MobileNetV3(nn.Module):
-    """Embeds pixels: (B, 3, H, W), 0..255 -> the feature maps of five stages, the last of stride 16.
+    """Embeds pixels: (B, 3, H, W), 0..255 -> the feature maps of the stem and of five stages, strides 2, 4, 8, 16, 16, 16.
 
     Cells of a map of stride s lie at the pixels 0, s, 2 s, ... of the patch; 127 px gives 8 x 8 of them, 255 px 16 x 16.
 
@@ -54,7 +57,7 @@ class MobileNetV3(nn.Module):
         width: multiplies all channels, to multiples of 8.
 
     Attributes:
-        channels: of the stages; 16, 24, 40, 48, 96 at width 1.
+        channels: of these maps; 16, 16, 24, 40, 48, 96 at width 1.
     """
 
     def __init__(self, width: float = 1.0) -> None:
@@ -66,11 +69,13 @@ class MobileNetV3(nn.Module):
             block = InvertedResidual(inputs, row._replace(inner=_scaled(row.inner, width), outputs=_scaled(row.outputs, width)))
             self.blocks.append(block)
             inputs = _scaled(row.outputs, width)
-        self.channels = tuple(_scaled(BOTTLENECKS[count - 1].outputs, width) for count in STAGES)
+        stages = (BOTTLENECKS[count - 1].outputs for count in STAGES)
+        self.channels = tuple(_scaled(channels, width) for channels in (STEM_CHANNELS, *stages))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See the class."""
-        x, stages = self.stem(x), []
+        x = self.stem(x)
+        stages = [x]
         for count, block in enumerate(self.blocks, 1):
             x = block(x)
             if count in STAGES:
@@ -92,7 +97,7 @@ class InvertedResidual(nn.Module):
             else nn.Sequential()
         )
         self.mix = nn.Sequential(
-            nn.Conv2d(inner, inner, row.kernel, row.stride, row.kernel // 2, groups=inner, bias=False),
+            DepthwiseConv2d(inner, row.kernel, stride=row.stride, padding=row.kernel // 2),
             nn.BatchNorm2d(inner),
             *([*weights, activation()] if expands else [activation(), *weights]),
         )
@@ -127,7 +132,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        weights: Tensor = self.weigh(x.mean((2, 3), keepdim=True))
+        weights: Tensor = self.weigh(F.adaptive_avg_pool2d(x, 1))
         return x * weights
 
 

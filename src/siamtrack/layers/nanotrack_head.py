@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from siamtrack.layers.depthwise import DepthwiseConv2d
 from siamtrack.layers.mobilenet_v3 import SqueezeExcite
 from siamtrack.layers.neck import central_cells
 from siamtrack.layers.xcorr import depthwise_cross_correlation, grouped_depthwise_cross_correlation
@@ -62,11 +63,11 @@ class NanoTrackBranch(nn.Module):
     def __init__(self, channels: int, outputs: int, tower: int) -> None:
         super().__init__()
         cells = TEMPLATE_CELLS**2
-        self.template = _conv_norm(channels, 2 * channels)  # kernels of the pixel-wise correlation first
-        self.search = _conv_norm(channels, 2 * channels)
+        self.template = conv_norm(channels, 2 * channels)  # kernels of the pixel-wise correlation first
+        self.search = conv_norm(channels, 2 * channels)
         self.weigh = SqueezeExcite(cells, cells, hard=False)
         self.merge = depthwise_separable(cells, kernel=2)
-        self.join = _conv_norm(cells + channels, channels)
+        self.join = conv_norm(cells + channels, channels)
         self.tower = nn.Sequential(*(depthwise_separable(channels, kernel=3) for _ in range(tower)))
         self.answer = nn.Conv2d(channels, outputs, 1)
 
@@ -94,10 +95,14 @@ class NanoTrackBranch(nn.Module):
         by_target = searches.reshape(kernels.shape[0], -1, *searches.shape[1:])
         (by_cell, middle), (fine, whole) = kernels.chunk(2, 1), by_target.chunk(2, 2)
         pixelwise = self.merge(self.weigh(pixelwise_cross_correlation(by_cell, fine).flatten(0, 1)))
-        padded = F.pad(whole, (1, 1, 1, 1))
-        depthwise = correlation(central_cells(middle, MIDDLE_CELLS), padded).flatten(0, 1)
+        depthwise = middle_correlation(middle, whole, correlation).flatten(0, 1)
         answer: Tensor = self.answer(self.tower(self.join(torch.cat((pixelwise, depthwise), 1))))
         return answer
+
+
+def middle_correlation(templates: Tensor, searches: Tensor, correlation: Correlation = depthwise_cross_correlation) -> Tensor:
+    """Depth-wise correlation with the middle of templates (N, C, 8, 8): (N, S, C, H, W) -> (N, S, C, H - 1, W - 1)."""
+    return correlation(central_cells(templates, MIDDLE_CELLS), F.pad(searches, (1, 1, 1, 1)))
 
 
 def pixelwise_cross_correlation(templates: Tensor, searches: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ def pixelwise_cross_correlation(templates: Tensor, searches: Tensor) -> Tensor:
 def depthwise_separable(channels: int, *, kernel: int) -> nn.Sequential:
     """Channel by channel, then 1 x 1: (B, C, H, W) -> the same for kernel 3, (B, C, H - 1, W - 1) for kernel 2."""
     return nn.Sequential(
-        nn.Conv2d(channels, channels, kernel, padding=(kernel - 1) // 2, groups=channels, bias=False),
+        DepthwiseConv2d(channels, kernel, padding=(kernel - 1) // 2),
         nn.BatchNorm2d(channels),
         nn.ReLU6(),
         nn.Conv2d(channels, channels, 1, bias=False),
@@ -126,5 +131,6 @@ def depthwise_separable(channels: int, *, kernel: int) -> nn.Sequential:
     )
 
 
-def _conv_norm(inputs: int, outputs: int) -> nn.Sequential:
+def conv_norm(inputs: int, outputs: int) -> nn.Sequential:
+    """(B, inputs, H, W) -> (B, outputs, H, W), normalised."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))

@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
+
+SEEN, UNKNOWN = 1, 2
+"""In masks of targets: the target is seen; in all pixels of a patch: nobody knows. 0 is anything else."""
+NO_MASKS = torch.zeros((0, 0, 0), dtype=torch.uint8)
 
 
 class Targets(NamedTuple):
@@ -17,6 +22,7 @@ class Targets(NamedTuple):
     absent: Tensor  # (B,) bool: that object is another one than the template's, and the target is not there
     search_size: int  # side of the search patches, pixels
     draw: int  # seeds what is drawn at random; the same number draws the same
+    masks: Tensor = NO_MASKS  # (B, S, S) uint8, what of the search patches shows the object, see `SEEN`; empty: none is known
 
 
 class Verdict(NamedTuple):
@@ -42,6 +48,8 @@ class Model:
         losses: by the names that a recipe has for them, for these settings of the network.
         features: whether `forward` ends with the features of template and search patch, which a teacher can be compared with:
             one map each, or a list of them.
+        masks: whether a network with these settings learns masks, so that training pairs have to have them.
+        later: beginnings of the names of parameters that a network to start with may lack, as they are learnt last.
     """
 
     settings: type[Any]
@@ -49,3 +57,5 @@ class Model:
     procedure: Callable[[Any], tuple[str, Mapping[str, Any]]]
     losses: Callable[[Any], Mapping[str, Loss]]
     features: bool = False
+    masks: Callable[[Any], bool] = lambda settings: False
+    later: tuple[str, ...] = ()

@@ -16,19 +16,31 @@ Differences between the official code and this code:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from siamtrack.layers.mask_heads import Refinement
 from siamtrack.layers.mobilenet_v3 import TOTAL_STRIDE_PX, MobileNetV3
-from siamtrack.layers.nanotrack_head import TEMPLATE_CELLS, NanoTrackHead
+from siamtrack.layers.nanotrack_head import TEMPLATE_CELLS, NanoTrackHead, conv_norm, middle_correlation
 from siamtrack.layers.rpn_losses import LARGEST
-from siamtrack.models.model import Model
+from siamtrack.models.mask_training import cell_windows, mask_losses
+from siamtrack.models.model import Loss, Model
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
 from siamtrack.settings import check_limits
+from siamtrack.trackers.mask import Window, window_settings
 
 TEMPLATE_PX = 127
+THRESHOLD = 0.5  # probability above which a pixel belongs to the target
+
+LAYERS = (4, 2, 1, 0)  # of the backbone that masks are refined with: strides 16, 8, 4, 2
+WINDOWS = (Window(1, 8, 3), Window(2, 16, 6), Window(4, 32, 12), Window(8, 64, 24))
+"""What of them is the patch of 127 px around a cell. Cell i of the answer lies at 16 i + 15.5 px, and its patch begins 63.5 px
+before it, where cell i - 3 of stride 16 is."""
+MASK_CHANNELS = (32, 16, 16, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +55,7 @@ class NanoTrackNetworkSettings:
     tower: int = 6  # blocks that read the correlations
     template_size: int = TEMPLATE_PX  # px; its middle is where the head expects it at this size alone
     search_size: int = 255  # px
+    masks: bool = False  # it gives masks as well, by a branch that the published one does not have
 
     @property
     def anchors(self) -> int:
@@ -69,7 +82,7 @@ class NanoTrackNetworkSettings:
 class NanoTrack(nn.Module):
     """MobileNetV3-Small, and a head that says of every cell whether it is the target and where its sides are."""
 
-    MAPS = ("cls", "loc")  # names of what `match` gives
+    MAPS: tuple[str, ...] = ("cls", "loc")  # names of what `match` gives
 
     def __init__(self, settings: NanoTrackNetworkSettings | None = None) -> None:
         super().__init__()
@@ -81,7 +94,7 @@ class NanoTrack(nn.Module):
         """Pixels (N, 3, 127, 127), RGB, 0..255 -> kernels of cls and after them of loc (N, 4 C, 8, 8)."""
         return self.head.embed(self.backbone(pixels)[-1])
 
-    def match(self, templates: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def match(self, templates: Tensor, pixels: Tensor) -> tuple[Tensor, ...]:
         """Kernels (N, 4 C, 8, 8) and search pixels (N * S, 3, X, X), S per target -> cls and loc.
 
         Returns:
@@ -91,7 +104,7 @@ class NanoTrack(nn.Module):
         cls, sides = self.head.match(templates, _whole_strides(self.backbone(pixels)[-1], pixels))
         return cls, _offsets(sides)
 
-    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+    def forward(self, z: Tensor, x: Tensor) -> tuple[Any, ...]:
         """For training: one search patch a template.
 
         Args:
@@ -104,7 +117,82 @@ class NanoTrack(nn.Module):
         """
         templates, searches = self.backbone(z), self.backbone(x)
         cls, sides = self.head(templates[-1], _whole_strides(searches[-1], x))
-        return cls, _offsets(sides), templates, searches
+        return cls, _offsets(sides), templates[1:], searches[1:]
+
+
+class NanoTrackMask(NanoTrack):
+    """With masks, in the manner of SiamMask: a third correlation, and what the first layers of the backbone see."""
+
+    def __init__(self, settings: NanoTrackNetworkSettings) -> None:
+        super().__init__(settings)
+        channels = self.backbone.channels
+        self.mask_template, self.mask_search = (conv_norm(channels[-1], channels[-1]) for _ in range(2))
+        self.refine = Refinement(
+            channels[-1], [channels[layer] for layer in LAYERS], steps=[side for _, side, _ in WINDOWS], outputs=MASK_CHANNELS
+        )
+        self.MAPS = ("cls", "loc", "correlation", *(f"layer{layer}" for layer in LAYERS))
+        self.windows = WINDOWS
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Pixels (N, 3, 127, 127), RGB, 0..255 -> kernels of cls, loc and mask, one after the other (N, 5 C, 8, 8)."""
+        features = self.backbone(pixels)[-1]
+        return torch.cat((self.head.embed(features), self.mask_template(features)), 1)
+
+    def match(self, templates: Tensor, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Kernels (N, 5 C, 8, 8) and search pixels (N * S, 3, X, X), S per target -> maps.
+
+        Returns:
+            cls and loc, see `NanoTrack`; the correlation (N, S, C, R, R), and what the layers of `LAYERS` see, for `masks`.
+        """
+        features = self.backbone(pixels)
+        last = _whole_strides(features[-1], pixels)
+        channels = 4 * self.backbone.channels[-1]
+        cls, sides = self.head.match(templates[:, :channels], last)
+        layers = [features[layer].reshape(templates.shape[0], -1, *features[layer].shape[1:]) for layer in LAYERS]
+        searches = self.mask_search(last).reshape(templates.shape[0], -1, *last.shape[1:])
+        return cls, _offsets(sides), middle_correlation(templates[:, channels:], searches), *layers
+
+    def masks(self, cells: Tensor, *windows: Tensor) -> Tensor:
+        """Masks of the patches of 127 x 127 px around single cells, logits.
+
+        Args:
+            cells: (M, C), the correlation there.
+            windows: what the layers of `LAYERS` see there, of the sizes of `WINDOWS`.
+
+        Returns:
+            (M, 127, 127).
+        """
+        refined: Tensor = self.refine(cells, windows)
+        return refined
+
+    def forward(self, z: Tensor, x: Tensor) -> tuple[Any, ...]:
+        """For training: one search patch a template.
+
+        Returns:
+            cls (B, 2, R, R) and loc (B, 4, R, R); and what gives masks of single cells.
+        """
+        template, searches = self.backbone(z)[-1], self.backbone(x)
+        last = _whole_strides(searches[-1], x)
+        cls, sides = self.head(template, last)
+        correlation = middle_correlation(self.mask_template(template), self.mask_search(last)[:, None])[:, 0]
+        return cls, _offsets(sides), _CellMasks(self, correlation, [searches[layer] for layer in LAYERS])
+
+
+class _CellMasks(NamedTuple):
+    """Masks of single cells; see `siamtrack.models.mask_training.MaskAnswer`."""
+
+    network: NanoTrackMask
+    correlation: Tensor  # (B, C, R, R)
+    layers: Sequence[Tensor]
+
+    def refined(self, pairs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """(M, 127, 127), logits."""
+        around = cell_windows(self.layers, WINDOWS, pairs, rows, columns)
+        return self.network.masks(self.correlation[pairs, :, rows, columns], *around)
+
+    def coarse(self, pairs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """The same: there is but one mask."""
+        return self.refined(pairs, rows, columns)
 
 
 def _whole_strides(features: Tensor, pixels: Tensor) -> Tensor:
@@ -121,4 +209,25 @@ def _offsets(sides: Tensor) -> Tensor:
     return torch.stack(((right - left) / 4, (bottom - top) / 4, (width / 2).log(), (height / 2).log()), -3)
 
 
-MODEL = Model(settings=NanoTrackNetworkSettings, build=NanoTrack, procedure=rpn_procedure, losses=rpn_losses, features=True)
+def _build(settings: NanoTrackNetworkSettings) -> NanoTrack:
+    return NanoTrackMask(settings) if settings.masks else NanoTrack(settings)
+
+
+def _procedure(settings: NanoTrackNetworkSettings) -> tuple[str, Mapping[str, Any]]:
+    name, implied = rpn_procedure(settings)
+    return name, {**implied, "mask": {"threshold": THRESHOLD, **window_settings(WINDOWS)}} if settings.masks else implied
+
+
+def _losses(settings: NanoTrackNetworkSettings) -> Mapping[str, Loss]:
+    return mask_losses(settings, side=TEMPLATE_PX) if settings.masks else rpn_losses(settings)
+
+
+MODEL = Model(
+    settings=NanoTrackNetworkSettings,
+    build=_build,
+    procedure=_procedure,
+    losses=_losses,
+    features=True,
+    masks=lambda settings: bool(settings.masks),
+    later=("mask_template", "mask_search", "refine"),
+)

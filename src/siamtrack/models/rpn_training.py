@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from siamtrack.errors import SettingsError
-from siamtrack.layers.anchor_targets import anchor_targets
+from siamtrack.layers.anchor_targets import AnchorTargets, anchor_targets
 from siamtrack.layers.ellipse_targets import ellipse_targets
 from siamtrack.layers.rpn_losses import box_loss, corners, iou_loss, overlaps, select_cross_entropy
 from siamtrack.models.model import Loss, Targets, Verdict
@@ -54,30 +54,60 @@ def rpn_losses(settings: Any) -> Mapping[str, Loss]:
     Raises:
         SettingsError: the network has neither one anchor at a cell nor the published five.
     """
+    one = anchors_of(settings).count == 1
+    return {"box_adaptive" if one else "rpn": judged(settings, ellipse_loss if one else overlap_loss)}
+
+
+def judged(settings: Any, loss: Callable[[tuple[Any, ...], Tensor, Targets], Tensor]) -> Loss:
+    """A loss with what else a run wants to know of a batch.
+
+    Args:
+        settings: of the network.
+        loss: from an answer that begins with cls and loc, the anchors (4, A, R, R) in the search patch, and the targets.
+    """
     anchors = anchors_of(settings)
 
-    def judge(answer: tuple[Tensor, ...], targets: Targets) -> Verdict:
+    def judge(answer: tuple[Any, ...], targets: Targets) -> Verdict:
         cls, loc = answer[:2]
         middle = targets.search_size / 2 + map_shift(targets.search_size, settings.template_size, anchors.stride)
         grid = torch.from_numpy(anchor_grid(anchors, cls.shape[-1], middle=middle).astype(np.float32)).to(cls.device)
-        loss = (_by_ellipse if anchors.count == 1 else _by_overlap)(cls, loc, grid, targets)
         scores = _scores(cls)
-        return Verdict(loss, _found(scores, loc.detach().float(), grid, targets), scores.amax(1))
+        found = _found(scores, loc.detach().float(), grid, targets)
+        return Verdict(loss(answer, grid, targets), found, scores.amax(1))
 
-    return {"box_adaptive" if anchors.count == 1 else "rpn": judge}
+    return judge
 
 
-def _by_overlap(cls: Tensor, loc: Tensor, grid: Tensor, targets: Targets) -> Tensor:
-    wanted = anchor_targets(targets.boxes, targets.absent, grid, generator=_generator(targets))
+def overlap_loss(answer: tuple[Any, ...], grid: Tensor, targets: Targets) -> Tensor:
+    """Of cls and loc, where anchors that overlap the target are positive."""
+    cls, loc = answer[:2]
+    wanted = _by_overlap(grid, targets)
     return select_cross_entropy(cls, wanted.labels) + BOX_WEIGHT * box_loss(loc, wanted.offsets, wanted.weights)
 
 
-def _by_ellipse(cls: Tensor, loc: Tensor, grid: Tensor, targets: Targets) -> Tensor:
-    labels = ellipse_targets(targets.boxes, targets.absent, grid, generator=_generator(targets))
+def overlap_labels(grid: Tensor, targets: Targets) -> Tensor:
+    """The labels (B, A, R, R) of that loss, for anchors (4, A, R, R): 1 is the target, 0 is not, -1 counts for nothing."""
+    return _by_overlap(grid, targets).labels
+
+
+def _by_overlap(grid: Tensor, targets: Targets) -> AnchorTargets:
+    return anchor_targets(targets.boxes, targets.absent, grid, generator=generator_of(targets))
+
+
+def ellipse_loss(answer: tuple[Any, ...], grid: Tensor, targets: Targets) -> Tensor:
+    """Of cls and loc, where cells in the middle of the target are positive."""
+    cls, loc = answer[:2]
+    labels = ellipse_labels(grid, targets)
     return select_cross_entropy(cls, labels) + iou_loss(loc, targets.boxes, grid, labels)
 
 
-def _generator(targets: Targets) -> torch.Generator:
+def ellipse_labels(grid: Tensor, targets: Targets) -> Tensor:
+    """The labels (B, 1, R, R) of that loss, for anchors (4, 1, R, R)."""
+    return ellipse_targets(targets.boxes, targets.absent, grid, generator=generator_of(targets))
+
+
+def generator_of(targets: Targets) -> torch.Generator:
+    """That draws for these targets."""
     return torch.Generator().manual_seed(targets.draw)
 
 

@@ -14,9 +14,9 @@ Differences between paper, official codes (foolwood/SiamMask, STVIR/pysot) and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,12 @@ from siamtrack.layers.mask_heads import MaskHead, Refinement
 from siamtrack.layers.neck import Neck, central_cells
 from siamtrack.layers.resnet import BLOCKS, ResNet, official_name
 from siamtrack.layers.rpn_heads import DepthwiseHead
+from siamtrack.layers.xcorr import grouped_depthwise_cross_correlation
+from siamtrack.models.mask_training import cell_windows, mask_losses
 from siamtrack.models.model import Loss, Model
 from siamtrack.models.network_limits import check_network
 from siamtrack.models.rpn_training import rpn_procedure
+from siamtrack.trackers.mask import MaskSettings
 
 TEMPLATE_PX = 127
 THRESHOLD = 0.35  # probability above which a pixel belongs to the target, as the code for DAVIS has it
@@ -71,12 +74,9 @@ class SiamMask(nn.Module):
         self.neck = Neck([last], [s.channels])
         self.head = DepthwiseHead(s.channels, s.anchors)
         self.mask = MaskHead(s.channels)
-        self.refine = Refinement(s.channels, layers) if s.refined else None
-
-    @property
-    def MAPS(self) -> tuple[str, ...]:  # noqa: N802 as all networks have it
-        """Names of what `match` gives."""
-        return ("cls", "loc", "correlation", *(("layer2", "layer1", "layer0") if self.settings.refined else ()))
+        self.refine = Refinement(s.channels, layers[::-1]) if s.refined else None
+        self.MAPS = ("cls", "loc", "correlation", *(("layer2", "layer1", "layer0") if s.refined else ()))
+        self.windows = MaskSettings().windows
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels (N, 3, 127, 127), RGB, 0..255 -> kernels of cls, loc and mask, one after the other (N, 3 C, 5, 5)."""
@@ -118,6 +118,43 @@ class SiamMask(nn.Module):
             return self.mask.coarse(cells)
         refined: Tensor = self.refine(cells, windows)
         return refined
+
+    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, CellMasks]:
+        """For training: one search patch a template.
+
+        Args:
+            z: template pixels (B, 3, 127, 127).
+            x: search pixels (B, 3, X, X).
+
+        Returns:
+            cls (B, 2A, R, R) and loc (B, 4A, R, R), see `match`; and what gives masks of single cells.
+        """
+        (template,) = self.neck(self.backbone(z)[-1:])
+        *layers, last = self.backbone(x)
+        (features,) = self.neck([last])
+        template = central_cells(template)
+        cls, loc = self.head(template, features)
+        correlation = grouped_depthwise_cross_correlation(self.mask.template(template), self.mask.search(features))
+        return cls, loc, CellMasks(self, correlation, layers[::-1])
+
+
+class CellMasks(NamedTuple):
+    """Masks of single cells; see `siamtrack.models.mask_training.MaskAnswer`."""
+
+    network: SiamMask
+    correlation: Tensor  # (B, C, R, R)
+    layers: Sequence[Tensor]  # 2, 1 and 0
+
+    def coarse(self, pairs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """(M, 63, 63), logits."""
+        return self.network.mask.coarse_at(self.correlation, pairs, rows, columns)
+
+    def refined(self, pairs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """(M, 127, 127), logits."""
+        assert self.network.refine is not None
+        around = cell_windows(self.layers, self.network.windows, pairs, rows, columns)
+        masks: Tensor = self.network.refine(self.correlation[pairs, :, rows, columns], around)
+        return masks
 
 
 PYSOT_PARTS = {
@@ -188,8 +225,16 @@ def _procedure(settings: SiamMaskNetworkSettings) -> tuple[str, Mapping[str, Any
     return name, {**implied, "mask": {"threshold": THRESHOLD}}
 
 
-def _no_losses(settings: SiamMaskNetworkSettings) -> Mapping[str, Loss]:
-    return {}
+def _losses(settings: SiamMaskNetworkSettings) -> Mapping[str, Loss]:
+    known = mask_losses(settings, side=TEMPLATE_PX)
+    return known if settings.refined else {"mask": known["mask"]}
 
 
-MODEL = Model(settings=SiamMaskNetworkSettings, build=SiamMask, procedure=_procedure, losses=_no_losses)
+MODEL = Model(
+    settings=SiamMaskNetworkSettings,
+    build=SiamMask,
+    procedure=_procedure,
+    losses=_losses,
+    masks=lambda settings: True,
+    later=("refine",),
+)

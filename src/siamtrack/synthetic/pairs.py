@@ -26,7 +26,7 @@ from siamtrack.pair import Pair, flipped
 from siamtrack.settings import check_limits
 from siamtrack.synthetic import photometric
 from siamtrack.synthetic.material import Material
-from siamtrack.warp import Matrix, crop_map, mapped_box, mapped_cutout, paste, random_warp, warp
+from siamtrack.warp import HALF, Matrix, crop_map, mapped_box, mapped_cutout, paste, random_warp, warp
 
 CENTERED = np.zeros(2, np.float32)
 _OTHER_TRIES = 8  # for a pair of other pictures
@@ -77,7 +77,7 @@ class PairSource:
     """Pairs by number: the same settings, sizes, seed and material give the same pair for the same number, always.
 
     Sizes in pixels and context are those of the network that is to learn; as default the paper's. `negative` is the share of
-    negative pairs; where all pictures are the same one there are none.
+    negative pairs; where all pictures are the same one there are none. `masked` pairs have masks where the target is a cut-out.
 
     Raises:
         DataError: there is no material for any kind of pair that has a share.
@@ -93,6 +93,7 @@ class PairSource:
         search_size: int = 255,
         context: float = 0.5,
         negative: float = 0.0,
+        masked: bool = False,
     ) -> None:
         self.material = material
         self.settings = settings
@@ -101,6 +102,7 @@ class PairSource:
         self.search_size = search_size
         self.context = context
         self.negative = negative
+        self.masked = masked
         self._targets = [still for still in material.stills if still.boxes or settings.any_place]
         kinds: list[tuple[float, object, Callable[[np.random.Generator], _Drawn]]] = [
             (settings.warp_share, self._targets, self._warped),
@@ -140,7 +142,7 @@ class PairSource:
         for _ in range(_OTHER_TRIES):
             second = self._drawn(rng)
             if first.target not in second.seen:
-                return second.pair._replace(template=first.pair.template, absent=True)
+                return second.pair._replace(template=first.pair.template, absent=True, mask=None)
         return first.pair
 
     def _warped(self, rng: np.random.Generator) -> _Drawn:
@@ -194,9 +196,13 @@ class PairSource:
         self._paste_distractors(rng, search, offset, count=int(rng.integers(0, 4)), look_alike=cutout)
         paste(template, cutout, at_rest)
         paste(search, _recoloured(cutout, rng, 0.4), moved)
+        mask = np.zeros((self.search_size, self.search_size, 1), np.uint8) if self.masked else None
+        if mask is not None:
+            paste(mask, _plane(cutout, 255), moved)
         if rng.random() < 0.15:
-            self._paste_occluder(rng, search, offset)
-        pair = Pair(template, search, offset, mapped_cutout(moved, cutout))
+            self._paste_occluder(rng, search, offset, mask)
+        seen = None if mask is None else np.asarray(mask[..., 0] > HALF, np.uint8)
+        pair = Pair(template, search, offset, mapped_cutout(moved, cutout), mask=seen)
         return _Drawn(pair, source.path, frozenset([source.path, still.path]))
 
     def _paste_distractors(
@@ -218,12 +224,18 @@ class PairSource:
             whole = Box(0, 0, other.shape[1], other.shape[0])
             paste(search, other, random_warp(rng, self.search_size, place, 1.5) @ self._search_map(whole))
 
-    def _paste_occluder(self, rng: np.random.Generator, search: Image, offset: NDArray[np.float32]) -> None:
+    def _paste_occluder(
+        self, rng: np.random.Generator, search: Image, offset: NDArray[np.float32], mask: NDArray[np.uint8] | None
+    ) -> None:
+        """Into the search patch, and over the mask (S, S, 1) of what it hides."""
         other = self.material.cutouts[rng.integers(len(self.material.cutouts))].read()
         angle = rng.uniform(0, 2 * np.pi)
         place = (offset + rng.uniform(25, 45) * np.array([np.cos(angle), np.sin(angle)])).astype(np.float32)
         whole = Box(0, 0, other.shape[1], other.shape[0])
-        paste(search, other, random_warp(rng, self.search_size, place, 1.0) @ self._search_map(whole))
+        moved = random_warp(rng, self.search_size, place, 1.0) @ self._search_map(whole)
+        paste(search, other, moved)
+        if mask is not None:
+            paste(mask, _plane(other, 0), moved)
 
     def _template_map(self, box: Box) -> Matrix:
         return crop_map(box, self.template_size, self.template_size, self.context)
@@ -254,6 +266,11 @@ def _random_box(picture: Image, rng: np.random.Generator) -> Box:
         if part.size and part.std() > 18:
             break
     return box
+
+
+def _plane(cutout: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
+    """(h, w, 2): the value everywhere, and the alpha of the cut-out."""
+    return np.dstack([np.full(cutout.shape[:2], value, np.uint8), cutout[:, :, 3]])
 
 
 def _recoloured(cutout: NDArray[np.uint8], rng: np.random.Generator, strength: float) -> NDArray[np.uint8]:

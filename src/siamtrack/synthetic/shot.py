@@ -46,6 +46,14 @@ class Shot:
                 lay_over(image, part)
         return image if self.light is None else np.asarray(cv2.LUT(image, self.light[None]), np.uint8)
 
+    def mask(self, target: int) -> NDArray[np.uint8]:
+        """(height, width), 255 where layer `target` is solid and nothing lies over it, else 0."""
+        plane = np.zeros((self.height, self.width), np.uint8)
+        for number, layer in enumerate(self.layers[target:]):
+            if (part := drawn(layer, (self.width, self.height))) is not None:
+                part.put(plane, 0 if number else 255)
+        return plane
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Window:
@@ -56,17 +64,14 @@ class Window:
     enlarged: float  # picture pixels a canvas pixel, above 1; or 1, and the canvas is the picture
     corner: tuple[float, float]  # left and top of the window on the canvas
     inside: tuple[int, int, int, int]  # left, top, right, bottom of what is in the frame, picture pixels; may be empty
+    target: int | None = None  # the layer whose mask is wanted
 
     def painted(self) -> tuple[Image, Fill]:
         """The picture, (size, size, 3), and the mean colour of its part in the frame, which the rest is filled with.
 
         A window that shows nothing of the frame has the mean colour of what would lie there.
         """
-        image, factor = self.shot.painted(), self.enlarged
-        if factor > 1:
-            shift = [factor * (-place + 0.5) - 0.5 for place in self.corner]
-            enlarge = np.array([[factor, 0, shift[0]], [0, factor, shift[1]]])
-            image = np.asarray(cv2.warpAffine(image, enlarge, (self.size, self.size), flags=cv2.INTER_LINEAR), np.uint8)
+        image = self._enlarged(self.shot.painted())
         left, top, right, bottom = self.inside
         inside = image[top:bottom, left:right]
         fill = mean_colour(inside if inside.size else image)
@@ -75,3 +80,20 @@ class Window:
             image[...] = np.array(fill).round().astype(np.uint8)
             image[top:bottom, left:right] = kept
         return image, fill
+
+    def mask(self) -> NDArray[np.uint8] | None:
+        """(size, size), 0 to 255: how much of each pixel shows the target, inside the frame; None where none is wanted."""
+        if self.target is None:
+            return None
+        mask = self._enlarged(self.shot.mask(self.target))
+        left, top, right, bottom = self.inside
+        mask[:top], mask[bottom:], mask[:, :left], mask[:, right:] = 0, 0, 0, 0
+        return mask
+
+    def _enlarged(self, canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        factor = self.enlarged
+        if factor == 1:
+            return canvas
+        shift = [factor * (-place + 0.5) - 0.5 for place in self.corner]
+        enlarge = np.array([[factor, 0, shift[0]], [0, factor, shift[1]]])
+        return np.asarray(cv2.warpAffine(canvas, enlarge, (self.size, self.size), flags=cv2.INTER_LINEAR), np.uint8)

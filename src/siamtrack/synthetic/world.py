@@ -132,7 +132,7 @@ class Scene:
                 front.put(seen, 0)
         return Box(*box), cv2.countNonZero(seen) / np.count_nonzero(outline.mask) if seen.size else 0.0
 
-    def window(self, time: int, left: float, top: float, side: float, size: int) -> Window:
+    def window(self, time: int, left: float, top: float, side: float, size: int, *, target: int | None = None) -> Window:
         """A square window of a frame, without noise and compression, at most as sharp as the frame itself.
 
         Args:
@@ -141,6 +141,7 @@ class Scene:
             top: of the window, frame pixels.
             side: of the window, frame pixels.
             size: of the picture, pixels.
+            target: the object whose mask is wanted, too.
         """
         factor = size / side
         if factor <= 1:
@@ -154,7 +155,8 @@ class Scene:
         x, y = (min(max(round(-factor * v), 0), size) for v in (left, top))
         right = min(max(round(factor * (self.settings.width - left)), 0), size)
         bottom = min(max(round(factor * (self.settings.height - top)), 0), size)
-        return Window(shot=shot, size=size, enlarged=max(factor, 1.0), corner=corner, inside=(x, y, right, bottom))
+        inside = x, y, right, bottom
+        return Window(shot=shot, size=size, enlarged=max(factor, 1.0), corner=corner, inside=inside, target=target)
 
     def shot(self, time: int) -> Shot:
         """A whole frame, described."""

@@ -22,14 +22,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.polygon import Polygon, box_corners
 from siamtrack.settings import check_limits
 from siamtrack.tracking import Prediction
 
-STRIDES = (1, 2, 4)  # cells of the maps layer2, layer1, layer0 for one of the correlation
-SIDES = (15, 31, 61)  # of what is cut out of them around it
-PADS = (4, 8, 16)  # cells around them, so that this can be done at every place
+
+class Window(NamedTuple):
+    """What a mask needs of a layer of the backbone around a cell of the correlation; all in cells of that layer."""
+
+    stride: int  # from one cell of the correlation to the next
+    side: int  # of the window
+    pad: int  # from the first cell of the correlation back to the beginning of its window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +48,28 @@ class MaskSettings:
     threshold: float = 0.0  # probability above which a pixel is; 0: the model gives no masks, or they are not wanted
     min_area: float = 100.0  # square px that the largest contour must have, or the turned box is the upright one
     as_published: bool = False  # masks lie where the official codes would put them, about 1 px further up and left
+    strides: tuple[int, ...] = (1, 2, 4)  # see `Window`, for each layer after the correlation; these are those of SiamMask
+    sides: tuple[int, ...] = (15, 31, 61)
+    pads: tuple[int, ...] = (4, 8, 16)
 
     def __post_init__(self) -> None:
         check_limits(self, {"threshold": (0, 0.999), "min_area": (0, 1e9)})
+        if not len(self.strides) == len(self.sides) == len(self.pads) or min(*self.strides, *self.sides, *self.pads) < 1:
+            raise SettingsError(
+                f"The settings strides, sides and pads of masks are {self.strides}, {self.sides} and {self.pads}; expected as "
+                "many numbers in each, 1 or more."
+            )
+
+    @property
+    def windows(self) -> list[Window]:
+        """One for each layer after the correlation."""
+        return [Window(*row) for row in zip(self.strides, self.sides, self.pads, strict=True)]
+
+
+def window_settings(windows: Sequence[Window]) -> dict[str, tuple[int, ...]]:
+    """The settings that say so."""
+    strides, sides, pads = zip(*windows, strict=True)
+    return {"strides": strides, "sides": sides, "pads": pads}
 
 
 class Part(NamedTuple):
@@ -60,21 +84,27 @@ NO_PART = Part(0, 0, np.zeros((0, 0), np.float32))
 
 
 def windows_around(
-    correlation: NDArray[np.float32], layers: Sequence[NDArray[np.float32]], row: int, column: int
+    correlation: NDArray[np.float32],
+    layers: Sequence[NDArray[np.float32]],
+    row: int,
+    column: int,
+    *,
+    windows: Sequence[Window],
 ) -> list[NDArray[np.float32]]:
     """What a network needs to make the mask of one place.
 
     Args:
         correlation: (C, R, R), of one target.
-        layers: of the same search patch, layer2, layer1 and layer0, or none.
+        layers: of the same search patch, the deepest first, or none.
         row: of the cell.
         column: of the cell.
+        windows: of each layer; without layers, any.
 
     Returns:
-        (C,), (., 15, 15), (., 31, 31), (., 61, 61); zeros beyond the borders.
+        (C,), and of each layer what the window shows, such as (., 15, 15); zeros beyond the borders.
     """
     found = [correlation[:, row, column]]
-    for layer, stride, side, pad in zip(layers, STRIDES, SIDES, PADS, strict=False):
+    for layer, (stride, side, pad) in zip(layers, windows, strict=False):
         window = np.zeros((len(layer), side, side), np.float32)
         top, left = stride * row - pad, stride * column - pad
         corner = zip((top, left), layer.shape[1:], strict=True)

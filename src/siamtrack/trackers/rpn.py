@@ -273,6 +273,7 @@ class RPNTracker:
     ) -> Iterator[Spot]:
         """Where masks are to be made, of the targets that are somewhere."""
         cells, as_published = maps[0].shape[-1], self.settings.mask.as_published
+        windows = self.settings.mask.windows
         _, _, correlation, *layers = (values[:, 0] for values in maps)
         for number, (state, choice) in enumerate(zip(states, choices, strict=True)):
             if choice.proposal < 0 or self.settings.long_term.keeps_box(choice.score):
@@ -284,7 +285,7 @@ class RPNTracker:
                 places[number],
                 (state.center[0] + x, state.center[1] + y),
                 self.settings.template_size * px,
-                windows_around(correlation[number], [layer[number] for layer in layers], row, column),
+                windows_around(correlation[number], [layer[number] for layer in layers], row, column, windows=windows),
             )
 
     def _parts(self, frame: Image, targets: int, spots: Sequence[Spot]) -> list[Part]:

@@ -21,7 +21,7 @@ from siamtrack.pair import Pair, flipped
 from siamtrack.settings import check_limits
 from siamtrack.training.look_alikes import Paste, Subject, look_alikes, occluder
 from siamtrack.training.recorded import Recording, random_blur, random_noise, table_of
-from siamtrack.warp import Matrix, mapped_box, warp
+from siamtrack.warp import HALF, Matrix, mapped_box, warp
 
 P = TypeVar("P")
 
@@ -115,22 +115,27 @@ class PairPlan(NamedTuple, Generic[P]):
         Args:
             painted: makes the crop of what it is painted from.
         """
+        crop = painted(self.search)
         template, search = (
             warp(crop.image, patch.matrix, patch.size, fill=crop.fill)
-            for crop, patch in (
-                (painted(self.template), self.template_patch),
-                (painted(self.search), self.search_patch),
-            )
+            for crop, patch in ((painted(self.template), self.template_patch), (crop, self.search_patch))
         )
         for paste in self.pastes:
             paste.draw(search, painted(paste.picture).image)
         template, search = self.template_patch.recording.of(template), self.search_patch.recording.of(search)
-        return self.with_pictures(template, search)
+        return self.with_pictures(template, search, None if crop.mask is None else self._mask(crop.mask))
 
-    def with_pictures(self, template: Image, search: Image) -> Pair:
+    def with_pictures(self, template: Image, search: Image, mask: NDArray[np.uint8] | None = None) -> Pair:
         """The pair of these patches, which are flipped here."""
-        pair = Pair(template, search, self.offset, self.box, self.absent, self.skipped)
+        pair = Pair(template, search, self.offset, self.box, self.absent, self.skipped, mask)
         return flipped(pair) if self.flip else pair
+
+    def _mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What of the target is seen in the search patch, as in `Pair`, before the flip."""
+        patch = warp(mask, self.search_patch.matrix, self.search_patch.size, fill=(0.0, 0.0, 0.0))[..., None]
+        for paste in self.pastes:
+            paste.hide(patch)
+        return np.asarray(patch[..., 0] > HALF, np.uint8)
 
 
 Other = Callable[[np.random.Generator], Sighting | None]

@@ -123,6 +123,7 @@ class ClipPairs:
         seed: of all that is drawn.
         template_size: side of the template, pixels.
         search_size: side of the search patch, pixels.
+        masked: pairs have masks where the data set does, those of two targets excepted.
 
     Raises:
         DataError: there are no clips in that part.
@@ -138,12 +139,14 @@ class ClipPairs:
         seed: int,
         template_size: int,
         search_size: int,
+        masked: bool = False,
     ) -> None:
         self.name = crops.name
         self._crops = crops
         self._sampling = sampling
         self._augment = augment
         self._seed = seed
+        self._masked = masked
         self._sizes: dict[str, Any] = {"template_size": template_size, "search_size": search_size}
         self._names = part(crops.names, which, sampling.validation_share)
         self._kept: OrderedDict[str, list[_Usable] | str] = OrderedDict()
@@ -165,7 +168,7 @@ class ClipPairs:
                 template = self._sighting(clip, usable, first)
                 # without a share nothing is drawn, or every pair would be another one than it was
                 stranger = other(rng, apart=_video) if share and rng.random() < share else None
-                search = stranger or self._sighting(clip, usable, second)
+                search = stranger or self._sighting(clip, usable, second, masked=self._masked)
             except DataError as error:
                 skipped.append(str(error))
                 continue
@@ -191,11 +194,12 @@ class ClipPairs:
         near = np.flatnonzero((gaps <= self._sampling.max_frame_gap) & (gaps > 0))
         return first, int(near[rng.integers(len(near))]) if len(near) else first
 
-    def _sighting(self, clip: str, usable: _Usable, which: int) -> Sighting:
+    def _sighting(self, clip: str, usable: _Usable, which: int, *, masked: bool = False) -> Sighting:
         settings = self._crops.settings
         w, h = map(float, usable.sizes[which])
         factor = settings.template_size / context_side(w, h, settings.context)
-        return Sighting(self._crops.crop(clip, usable.number, int(usable.rows[which])), (factor * w, factor * h))
+        crop = self._crops.crop(clip, usable.number, int(usable.rows[which]), masked=masked)
+        return Sighting(crop, (factor * w, factor * h))
 
     def _other(
         self, clip: str, category: str, skipped: list[str], rng: np.random.Generator, *, apart: Callable[[str], str] = str

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from siamtrack.errors import SiamtrackError
+from siamtrack.models.model import UNKNOWN
 from siamtrack.pair import Pair
 from siamtrack.synthetic.shot import Window
 from siamtrack.training.augment import PairPlan
@@ -42,6 +43,7 @@ class Batch(NamedTuple):
     offsets: Tensor  # (B, 2) float32, x and y from the centre of the search patch, patch pixels
     boxes: Tensor  # (B, 4) float32, x, y, w, h in the search patch, patch pixels
     absent: Tensor  # (B,) bool: the object is another one than the template's
+    masks: Tensor  # (B, S, S) uint8, see `siamtrack.models.model.Targets`; (B, 0, 0) where no pair has one
     skipped: tuple[str, ...] = ()  # what could not be read while they were drawn
     rows: Tensor | None = None  # (R,) int64: the pairs that are still black
     plans: Parcel | None = None  # what is to be painted for them, as tuples of `PackedPairs`
@@ -57,6 +59,11 @@ class Batch(NamedTuple):
         templates[rows] = torch.cat([part for part, _ in found])
         searches[rows] = torch.cat([part for _, part in found])
         return self._replace(templates=templates, searches=searches, rows=None, plans=None)
+
+    @property
+    def learnt(self) -> tuple[Tensor, ...]:
+        """Templates, searches, offsets, boxes, which targets are absent, and masks: all that has a row a pair."""
+        return tuple(self[:6])
 
 
 class _Numbered(Dataset[Unpainted | SiamtrackError]):
@@ -131,12 +138,20 @@ def _collate(found: Sequence[Unpainted | SiamtrackError]) -> Batch | SiamtrackEr
     offsets, boxes = (
         torch.stack([torch.from_numpy(row) for row in rows]) for rows in zip(*(p[2:4] for p in pairs), strict=True)
     )
-    absent = torch.tensor([p.absent for p in pairs])
-    batch = Batch(templates, searches, offsets, boxes, absent, tuple(text for p in pairs for text in p.skipped))
+    absent, skipped = torch.tensor([p.absent for p in pairs]), tuple(text for p in pairs for text in p.skipped)
+    batch = Batch(templates, searches, offsets, boxes, absent, _masks(pairs), skipped)
     if not plans:
         return batch
     parts = tuple(pack_pairs(plans[first : first + AT_ONCE]) for first in range(0, len(plans), AT_ONCE))
     return batch._replace(rows=torch.tensor(rows), plans=packed(parts))
+
+
+def _masks(pairs: Sequence[Pair]) -> Tensor:
+    """See `Batch.masks`."""
+    if all(pair.mask is None for pair in pairs):
+        return torch.zeros((len(pairs), 0, 0), dtype=torch.uint8)
+    unknown = np.full(pairs[0].search.shape[:2], UNKNOWN, np.uint8)
+    return torch.stack([torch.from_numpy(unknown if pair.mask is None else pair.mask) for pair in pairs])
 
 
 def _start_worker(_: int) -> None:

@@ -60,6 +60,16 @@ class Paste(NamedTuple, Generic[P]):
             x, y = (int(v) for v in self.matrix[:2, 2])
             patch[y : y + piece.shape[0], x : x + piece.shape[1]] = piece
 
+    def hide(self, mask: NDArray[np.uint8]) -> None:
+        """Takes what it covers out of a mask (S, S, 1), in place."""
+        left, top, right, bottom = self.piece
+        alpha = (255 * soft_alpha(bottom - top, right - left)).astype(np.uint8) if self.soft else None
+        if alpha is not None:
+            paste(mask, np.dstack([np.zeros_like(alpha), alpha]), self.matrix)
+        else:
+            x, y = (int(v) for v in self.matrix[:2, 2])
+            mask[y : y + bottom - top, x : x + right - left] = 0
+
 
 def look_alikes(
     box: NDArray[np.float32], patch_size: int, others: Sequence[Subject[P]], rng: np.random.Generator

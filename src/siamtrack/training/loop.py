@@ -127,7 +127,7 @@ class _Run:
         torch.manual_seed(recipe.seed)
         network: Any = recipe.kind.build(recipe.network)
         if initial is not None:
-            network.load_state_dict(initial.state_dict())
+            network.load_state_dict(network.state_dict() | initial.state_dict())  # what it lacks begins anew
         if imagenet is not None:
             load_imagenet(network.backbone, imagenet)
         world.share_batch_norm(network)
@@ -289,5 +289,5 @@ class _Run:
 
 
 def _parts(batch: Batch, count: int) -> list[tuple[Tensor, ...]]:
-    """Templates, searches, offsets, boxes and which targets are absent, of a batch in equal parts."""
-    return list(zip(*(values.chunk(count) for values in batch[:5]), strict=True))
+    """What is learnt of a batch, in equal parts."""
+    return list(zip(*(values.chunk(count) for values in batch.learnt), strict=True))

@@ -48,7 +48,7 @@ FILES = {
 
 
 class PublishedNanoTrack(nn.Module):
-    """The published network on the CPU, computed by OpenVINO one pair after another: its files know no batches.
+    """The published network on the CPU, computed by OpenVINO pair by pair, a few at a time: its files know no batches.
 
     Args:
         folder: with the three files of `FILES`.
@@ -92,8 +92,12 @@ class PublishedNanoTrack(nn.Module):
         return cls, loc
 
     def _each(self, part: str, *batches: Floats) -> list[Floats]:
-        compiled = self._parts[part]
-        answers = [compiled([one[None] for one in ones]).to_tuple() for ones in zip(*batches, strict=True)]
+        queue = self._parts[part]
+        answers: list[list[Floats]] = [[] for _ in batches[0]]
+        queue.set_callback(lambda done, number: answers[number].extend(tensor.data.copy() for tensor in done.output_tensors))
+        for number, ones in enumerate(zip(*batches, strict=True)):
+            queue.start_async([one[None] for one in ones], number)
+        queue.wait_all()
         return [np.concatenate(values) for values in zip(*answers, strict=True)]
 
 
@@ -107,11 +111,11 @@ class NanoTrackTeacher:
     def check(self, recipe: Recipe) -> None:
         """See `Teacher.check`."""
         network = recipe.network
-        alike = isinstance(network, NanoTrackNetworkSettings) and network.width == 1
+        alike = isinstance(network, NanoTrackNetworkSettings) and network.width == 1 and not network.masks
         if not alike or recipe.patch_size != SEARCH_PX:
             width = getattr(network, "width", 1)
             raise SettingsError(
-                'NanoTrack teaches networks of its own layout: model = "nanotrack" of width 1, with search patches of '
+                'NanoTrack teaches networks of its own layout: model = "nanotrack" of width 1 without masks, search patches of '
                 f'{SEARCH_PX} px. The recipe has model = "{recipe.model}" of width {width:g}, and {recipe.patch_size} px.'
             )
 
@@ -152,7 +156,7 @@ def _bgr(pixels: Tensor) -> Floats:
 
 
 def _compiled(folder: Path, file: File) -> Any:
-    """The graph, whose answers are those of the operations inside and then its own."""
+    """The graph, whose answers are those of the operations inside and then its own, as a queue of requests: one a core."""
     import openvino
 
     path = folder / file.name
@@ -172,6 +176,5 @@ def _compiled(folder: Path, file: File) -> Any:
         raise WeightsError(f"'{path}' has no operation {missing[0]}; the published files of NanoTrack v3 have one.")
     own = list(graph.outputs)
     chosen = [operations[name].output(0) for name in file.inside] + [entry.node.input_value(0) for entry in own]
-    return core.compile_model(
-        openvino.Model(chosen, graph.get_parameters(), "taught"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
+    return openvino.AsyncInferQueue(core.compile_model(openvino.Model(chosen, graph.get_parameters(), "taught"), "CPU", hints))

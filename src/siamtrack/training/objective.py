@@ -28,14 +28,21 @@ class Objective(nn.Module):
         self._teacher = teacher_of(teacher) if teacher else None  # no part of this module, whose parameters learn
 
     def forward(
-        self, templates: Tensor, searches: Tensor, offsets: Tensor, boxes: Tensor, absent: Tensor, draw: int
+        self,
+        templates: Tensor,
+        searches: Tensor,
+        offsets: Tensor,
+        boxes: Tensor,
+        absent: Tensor,
+        masks: Tensor,
+        draw: int,
     ) -> Verdict:
         """See `siamtrack.training.data.Batch` and `siamtrack.models.model.Targets` for the arguments."""
         asked = self._teacher if self.teacher_share else None
         with torch.autocast(templates.device.type, torch.bfloat16, enabled=self._bfloat16):
             z, x = templates.float(), searches.float()
             answer = self.network(z, x)
-            verdict = self._judge(answer, Targets(offsets, boxes, absent, x.shape[-1], draw))
+            verdict = self._judge(answer, Targets(offsets, boxes, absent, x.shape[-1], draw, masks))
             lesson = asked.lesson(z, x) if asked else None
         if asked is None or lesson is None:
             return verdict

@@ -66,7 +66,9 @@ def check_networks(
         )
     with torch.device("meta"):  # shapes alone
         wanted = {name: value.shape for name, value in recipe.kind.build(recipe.network).state_dict().items()}
-    if {name: value.shape for name, value in initial.state_dict().items()} != wanted:
+    found = {name: value.shape for name, value in initial.state_dict().items()}
+    found = {name: shape for name, shape in wanted.items() if name.startswith(recipe.kind.later)} | found
+    if found != wanted:
         raise SettingsError(
             f"The network to start with has {_differences(initial.settings, recipe.network)}; give another network or set the "
             "recipe's [network]."

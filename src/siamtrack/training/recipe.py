@@ -157,6 +157,11 @@ class Recipe:
             raise SettingsError(f"The setting loss is '{self.loss}'; the model is {self.model}. {nearest(self.loss, known)}")
 
     @property
+    def masked(self) -> bool:
+        """Whether the network learns masks."""
+        return self.kind.masks(self.network)
+
+    @property
     def kind(self) -> Model:
         """What is known of the kind of network."""
         return model_kind(self.model)

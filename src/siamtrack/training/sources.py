@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ DRAWN = (WORLD, SQUARES)  # need no files
 HELD_OUT = ", held out "  # in the digest of a world, between its two parts
 VALIDATION_SEED = 1  # held-out pairs come from another stream than the training pairs, whose seed is even
 _TRIES = 20  # pairs that cannot be made, one after another
+_MASK_TRIES = 60  # pairs among which one must have a mask where masks are learnt
 _FAR = 2**40  # numbers of pairs that take the place of others are as far away as this
 Part = Literal["training", "validation"]
 T = TypeVar("T")
@@ -76,10 +77,19 @@ class TrainingData:
 
         Raises:
             SettingsError: as `pairs`; or the recipe's `paint` does not go with its augmentation, or with the data.
-            DataError: a set makes no pair for training.
+            DataError: a set makes no pair for training, or no pair has the mask that the network is to learn.
         """
         if recipe.paint == "cpu":
-            return self.pairs(recipe, "training")
+            pairs = self.pairs(recipe, "training")
+            if recipe.masked and all(pairs[number].mask is None for number in range(_MASK_TRIES)):
+                raise DataError(
+                    f"None of {_MASK_TRIES} pairs of {', '.join(self.names)} has a mask, and {recipe.model} learns masks. Give "
+                    "coco, davis or youtube_vos as they are unpacked (what 'siamtrack data crop' made of them has none), "
+                    "pictures with cut-outs, or world."
+                )
+            return pairs
+        if recipe.masked:
+            raise SettingsError(f"paint is 'device', which makes no masks, and {recipe.model} learns them; set paint=cpu.")
         if self.world is None:
             raise SettingsError("paint is 'device', but there is no world among the data; give --data world, or set paint=cpu.")
         if recipe.augment.jpeg:
@@ -170,13 +180,18 @@ def _world_pairs(source: WorldData, recipe: Recipe, part: Part) -> WorldPairs:
         min_visibility=recipe.sampling.min_visibility,
         search_size=recipe.patch_size,
         negative=recipe.sampling.negative,
+        masked=recipe.masked,
     )
 
 
 def _pairs_of(source: _Source, recipe: Recipe, part: Part) -> _Found[Pair]:
     """Name and pairs of a set; None where nothing of it is held out for validation."""
     seed, template_size = _seed(recipe, part), recipe.network.template_size
-    sizes = {"template_size": template_size, "search_size": recipe.patch_size}
+    sizes: dict[str, Any] = {
+        "template_size": template_size,
+        "search_size": recipe.patch_size,
+        "masked": recipe.masked,
+    }
     try:
         if isinstance(source, Material):
             drawn, negative = source.part(part), recipe.sampling.negative

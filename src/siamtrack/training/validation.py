@@ -68,7 +68,7 @@ class Validation:
         try:
             loaded = batches(pairs, range(self._count), batch_size=self._recipe.batch_size, workers=0)
             for number, batch in enumerate(loaded):
-                outcome = objective(*(part.to(device) for part in batch[:5]), draw=number)
+                outcome = objective(*(part.to(device) for part in batch.learnt), draw=number)
                 found.append([outcome.loss.item(), outcome.accuracy.item()])
                 pictures = pictures or _pictures(batch, outcome.responses.cpu())
         except DataError:  # held-out files that have gone bad must not end a run; those read so far count

@@ -34,6 +34,7 @@ class WorldPairs:
         min_visibility: share of the object that is seen, in either.
         search_size: side of the search patch, pixels.
         negative: share of the pairs that are of two objects.
+        masked: pairs have masks, those of two objects excepted.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class WorldPairs:
         min_visibility: float,
         search_size: int,
         negative: float = 0.0,
+        masked: bool = False,
     ) -> None:
         self._world = world
         self._crops = crops
@@ -54,9 +56,10 @@ class WorldPairs:
         self._least = min_visibility
         self._search_size = search_size
         self._negative = negative
+        self._masked = masked
 
     def __getitem__(self, number: int) -> Pair:
-        return self.plan(number).drawn(lambda window: Crop(*window.painted()))
+        return self.plan(number).drawn(lambda window: Crop(*window.painted(), window.mask()))
 
     def plan(self, number: int, *, draws_noise: bool = True) -> PairPlan[Window]:
         """What is to be painted for a pair.
@@ -96,9 +99,9 @@ class WorldPairs:
     def _again(self, scene: Scene, target: int, time: int, rng: np.random.Generator) -> Subject[Window] | None:
         """The object in another frame near that time; None where too little of it is seen."""
         gap = int(rng.integers(-self._gap, self._gap + 1))
-        return self._subject(scene, target, abs(time + gap))
+        return self._subject(scene, target, abs(time + gap), masked=self._masked)
 
-    def _subject(self, scene: Scene, target: int, time: int) -> Subject[Window] | None:
+    def _subject(self, scene: Scene, target: int, time: int, *, masked: bool = False) -> Subject[Window] | None:
         """The object in a frame; None where too little of it is seen."""
         box, visibility = scene.truth(target, time)
         if visibility < self._least or min(box.w, box.h) < LEAST_SIDE_PX:
@@ -106,7 +109,8 @@ class WorldPairs:
         settings = self._crops
         factor = settings.template_size / context_side(box.w, box.h, settings.context)
         side = settings.size / factor
-        window = scene.window(time, box.center[0] - side / 2, box.center[1] - side / 2, side, settings.size)
+        left, top = (middle - side / 2 for middle in box.center)
+        window = scene.window(time, left, top, side, settings.size, target=target if masked else None)
         return Subject(window, settings.size, (factor * box.w, factor * box.h))
 
     def _other(self, rng: np.random.Generator) -> Subject[Window] | None:

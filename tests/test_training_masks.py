@@ -1,0 +1,384 @@
+"""Masks of training pairs, wherever they come from, and what networks learn from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from training_runs import RECIPE, draw_pictures, of_pictures
+
+from siamtrack.box import Box
+from siamtrack.crop import cut_mask
+from siamtrack.datasets.clips import Clip, PictureFiles, Target, TrainingSet
+from siamtrack.datasets.crops import CropSettings, CropsOfFrames
+from siamtrack.errors import DataError, SettingsError
+from siamtrack.image import Image
+from siamtrack.layers.mask_losses import mask_loss, windows_of
+from siamtrack.models.kinds import model_kind
+from siamtrack.models.model import SEEN, UNKNOWN, Targets
+from siamtrack.models.nanotrack import NanoTrackMask, NanoTrackNetworkSettings
+from siamtrack.pair import Pair, flipped
+from siamtrack.synthetic.material import Material
+from siamtrack.synthetic.pairs import PairSettings, PairSource
+from siamtrack.synthetic.supply import BuiltIn
+from siamtrack.synthetic.world import World
+from siamtrack.synthetic.world_settings import WorldSettings
+from siamtrack.trackers.mask import windows_around
+from siamtrack.training.augment import OFF, AugmentSettings
+from siamtrack.training.clip_pairs import ClipPairs, SamplingSettings
+from siamtrack.training.data import batches
+from siamtrack.training.look_alikes import Paste
+from siamtrack.training.recipes import read_recipe
+from siamtrack.training.sources import TrainingData, WorldData
+from siamtrack.training.world_pairs import WorldPairs
+
+SIZES = {"template_size": 127, "search_size": 255}
+ONLY_CUTOUTS = PairSettings(warp_share=0, track_share=0, paste_share=1, grey_share=0)
+
+
+def world_pairs(augment: AugmentSettings = OFF, *, masked: bool = True, negative: float = 0.0) -> WorldPairs:
+    world = World(WorldSettings(width=320, height=240, shutter=0, bending=0), BuiltIn(), 4)
+    given = {"max_frame_gap": 20, "min_visibility": 0.3, "search_size": 255, "negative": negative, "masked": masked}
+    return WorldPairs(world, CropSettings(), augment, **given)  # type: ignore[arg-type]
+
+
+def tight(mask: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.array(cv2.boundingRect(mask), float)
+
+
+# Where masks come from
+
+
+def test_masks_of_worlds_are_what_the_frame_shows_of_the_object() -> None:
+    """Cut from the rendered identities of a whole frame, they are the same but for the outline."""
+    source = world_pairs()
+    checked = 0
+    for number in range(12):
+        window = source.plan(number).search
+        assert window.target is not None
+        # the frame of this window again, from the scene itself, by trying the few frames that a pair may have
+        mask = window.mask()
+        assert mask is not None
+        assert mask.shape == (319, 319)
+        plane = window.shot.mask(window.target)
+        assert set(np.unique(plane)) <= {0, 255}
+        pair = source[number]
+        assert pair.mask is not None
+        if pair.box[0] < 2 or pair.box[1] < 2 or (pair.box[:2] + pair.box[2:] > 253).any():
+            continue  # the box leaves the patch
+        inside = tight(pair.mask)
+        assert (inside[:2] >= pair.box[:2] - 2).all()  # nothing is seen outside the box
+        assert (inside[:2] + inside[2:] <= pair.box[:2] + pair.box[2:] + 2).all()
+        checked += 1
+    assert checked > 6
+
+
+def test_a_world_s_mask_is_the_rendered_identity() -> None:
+    world = World(WorldSettings(width=200, height=160, occluders=0.9), BuiltIn(), 2)
+    for number in range(4):
+        scene = world.scene(number)
+        frame = scene.frame(5)
+        for target in range(scene.objects):
+            window = scene.window(5, 0.0, 0.0, 200.0, 200, target=target)  # the frame itself, and below it nothing
+            mask = window.mask()
+            assert mask is not None
+            assert ((mask[:160] > 127) != (frame.identity == target + 1)).mean() < 1e-3
+            assert not mask[160:].any()
+
+
+def test_a_pair_without_masks_is_the_same_pair() -> None:
+    augment = AugmentSettings(look_alikes=0.5, occluder=0.5, flip=0.5, translation=16)
+    for number in range(4):
+        first, second = world_pairs(augment)[number], world_pairs(augment, masked=False)[number]
+        assert second.mask is None
+        assert np.array_equal(first.search, second.search)
+        assert np.array_equal(first.box, second.box)
+
+
+def test_negative_pairs_have_no_mask() -> None:
+    found = [world_pairs(negative=0.5)[number] for number in range(12)]
+    assert {(pair.absent, pair.mask is None) for pair in found} == {(True, True), (False, False)}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    return draw_pictures(tmp_path_factory.mktemp("masks") / "pictures")
+
+
+def test_masks_of_pasted_cut_outs_fill_their_boxes(pictures: Material) -> None:
+    source = PairSource(pictures, ONLY_CUTOUTS, seed=0, masked=True, **SIZES)
+    near = 0
+    for number in range(30):
+        pair = source[number]
+        assert pair.mask is not None
+        inside, box = tight(pair.mask), pair.box
+        assert (inside[:2] >= box[:2] - 2).all()
+        assert (inside[:2] + inside[2:] <= box[:2] + box[2:] + 2).all()
+        near += bool(np.abs(inside - np.concatenate([box[:2], box[2:]])).max() < 2.5)
+    assert near > 15  # the others are hidden in part, or leave the patch
+    stills = PairSource(pictures, PairSettings(paste_share=0, track_share=0), seed=0, masked=True, **SIZES)
+    assert stills[0].mask is None
+
+
+def test_a_mirror_turns_the_mask_with_the_picture() -> None:
+    pair = world_pairs()[0]
+    assert pair.mask is not None
+    turned = flipped(pair)
+    assert turned.mask is not None
+    assert np.array_equal(turned.mask, pair.mask[:, ::-1])
+    assert flipped(Pair(pair.template, pair.search, pair.offset, pair.box)).mask is None
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_what_is_pasted_hides_the_mask(soft: bool) -> None:
+    mask = np.full((40, 40, 1), 255, np.uint8)
+    matrix = np.array([[1.0, 0, 5], [0, 1, 8], [0, 0, 1]])
+    Paste(None, (0, 0, 20, 10), matrix, soft=soft).hide(mask)
+    assert not mask[10:16, 10:20].any()
+    assert (mask[:7] == 255).all()
+    assert (mask[:, 26:] == 255).all()
+    if not soft:
+        assert np.argwhere(mask[..., 0] == 0).min(0).tolist() == [8, 5]
+        assert np.argwhere(mask[..., 0] == 0).max(0).tolist() == [17, 24]
+
+
+class Drawn(TrainingSet):
+    """A square of 20 px in frames of 120 x 90, with masks that may be of another size."""
+
+    name = "drawn"
+
+    def __init__(self, root: Path, *, of: tuple[int, int] = (90, 120), masked: bool = True) -> None:
+        self.root, self._of, self._masked = root, of, masked
+        for number in range(3):
+            frame = np.zeros((90, 120, 3), np.uint8)
+            frame[30:50, 40 + number : 60 + number] = 255
+            cv2.imwrite(str(root / f"{number}.png"), frame)
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        return False
+
+    @property
+    def names(self) -> list[str]:
+        return ["a"]
+
+    def clip(self, name: str) -> Clip:
+        boxes = np.array([[40.0 + n, 30, 20, 20] for n in range(3)])
+        target = Target(name="1", positions=np.arange(3), boxes=boxes, visibility=np.full(3, np.nan))
+        frames = PictureFiles(tuple(self.root / f"{n}.png" for n in range(3)))
+        return Clip(name=name, frames=frames, targets=(target,), masks=self._mask if self._masked else None)
+
+    def _mask(self, target: Target, index: int) -> NDArray[np.bool_]:
+        mask = np.zeros(self._of, bool)
+        mask[30:50, 40 + index : 60 + index] = True
+        return mask
+
+
+def clip_pairs(made: TrainingSet, *, masked: bool = True) -> ClipPairs:
+    sampling = SamplingSettings(validation_share=0, min_area_px=0, min_side_px=1)
+    crops = CropsOfFrames(made, CropSettings())
+    return ClipPairs(crops, sampling, OFF, which="training", seed=0, masked=masked, **SIZES)  # type: ignore[arg-type]
+
+
+def test_masks_of_annotated_clips_lie_on_the_target(tmp_path: Path) -> None:
+    pair = clip_pairs(Drawn(tmp_path))[0]
+    assert pair.mask is not None
+    assert np.abs(tight(pair.mask) - pair.box).max() <= 1
+    assert ((pair.search[..., 0] > 127) != (pair.mask == SEEN)).mean() < 2e-3
+    assert clip_pairs(Drawn(tmp_path), masked=False)[0].mask is None
+    assert clip_pairs(Drawn(tmp_path, masked=False))[0].mask is None
+
+
+def test_a_mask_of_another_size_than_its_frame_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mask of target '1' and its frame .* are 100x60 and 120x90 px"):
+        clip_pairs(Drawn(tmp_path, of=(60, 100)))[0]
+
+
+def test_the_share_of_a_pixel_in_the_mask() -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    assert np.array_equal(cut_mask(mask, (10.0, 10.0), 20.0, 20), 255 * mask.astype(np.uint8))
+    small = cut_mask(mask, (10.0, 10.0), 20.0, 4)  # a pixel is 5 x 5
+    assert small.tolist() == [[0, 0, 0, 0], [0, 255, 255, 0], [0, 255, 255, 0], [0, 0, 0, 0]]
+    assert not cut_mask(mask, (100.0, 100.0), 20.0, 20).any()
+
+
+def test_a_batch_knows_which_masks_are_unknown(pictures: Material) -> None:
+    settings = PairSettings(warp_share=0.5, track_share=0, paste_share=0.5)
+    source = PairSource(pictures, settings, seed=0, masked=True, **SIZES)
+    (batch,) = batches(source, range(8), batch_size=8, workers=0)
+    assert batch.masks.shape == (8, 255, 255)
+    for number, mask in enumerate(batch.masks.numpy()):
+        known = source[number].mask
+        assert np.array_equal(mask, np.full((255, 255), UNKNOWN) if known is None else known)
+    plain = PairSource(pictures, settings, seed=0, **SIZES)
+    (batch,) = batches(plain, range(4), batch_size=4, workers=0)
+    assert batch.masks.shape == (4, 0, 0)
+    assert len(batch.learnt) == 6
+
+
+def test_data_without_masks_are_refused_where_masks_are_learnt(pictures: Material) -> None:
+    recipe = read_recipe("siammask-resnet18")
+    stills = read_recipe("siammask-resnet18", overrides=("pictures.paste_share=0", "pictures.track_share=0"))
+    with pytest.raises(DataError, match="None of 60 pairs of pictures has a mask, and siammask learns masks"):
+        of_pictures(pictures).unpainted(stills)
+    assert of_pictures(pictures).unpainted(recipe)[0] is not None
+    on_device = read_recipe("siammask-resnet18", overrides=("paint=device", "augment.jpeg=0"))
+    with pytest.raises(SettingsError, match="paint is 'device', which makes no masks, and siammask learns them"):
+        TrainingData(world=WorldData()).unpainted(on_device)
+    assert not RECIPE.masked
+
+
+# What is learnt
+
+
+def test_the_loss_is_the_official_one() -> None:
+    """`select_mask_logistic_loss` of foolwood/SiamMask: enlarged corner to corner, then the soft margin loss, +1 and -1."""
+    torch.manual_seed(0)
+    logits, wanted = torch.randn(3, 63, 63), torch.rand(3, 127, 127) > 0.6
+    wide = torch.nn.UpsamplingBilinear2d(size=[127, 127])(logits[:, None])[:, 0]
+    expected = F.soft_margin_loss(wide.reshape(3, -1), 2 * wanted.float().reshape(3, -1) - 1)
+    assert float(mask_loss(logits, wanted)) == pytest.approx(float(expected), rel=1e-5)
+    fine = torch.randn(2, 127, 127)
+    assert float(mask_loss(fine, wanted[:2])) == pytest.approx(
+        float(F.soft_margin_loss(fine, 2 * wanted[:2].float() - 1)), rel=1e-5
+    )
+
+
+def test_without_a_mask_the_loss_is_0_and_has_a_gradient() -> None:
+    logits = torch.zeros(0, 63, 63, requires_grad=True)
+    loss = mask_loss(logits, torch.zeros(0, 127, 127))
+    loss.backward()
+    assert float(loss.detach()) == 0
+
+
+def test_windows_are_those_of_a_padded_map() -> None:
+    maps = torch.randn(2, 3, 9, 11, generator=torch.Generator().manual_seed(0))
+    pairs, tops, lefts = torch.tensor([0, 1, 1]), torch.tensor([-2, 3, 7]), torch.tensor([4, -3, 9])
+    padded = F.pad(maps, (5, 5, 5, 5))
+    for found, pair, top, left in zip(windows_of(maps, pairs, tops, lefts, 4), pairs, tops, lefts, strict=True):
+        assert torch.equal(found, padded[pair, :, top + 5 : top + 9, left + 5 : left + 9])
+
+
+class Recorded:
+    """An answer that remembers which masks were asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.logits = torch.zeros((), requires_grad=True)
+
+    def coarse(self, pairs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        self.asked.append((pairs, rows, columns))
+        return self.logits.expand(len(pairs), 63, 63)
+
+    refined = coarse
+
+
+def targets(masks: Tensor, *, absent: tuple[bool, ...] = (False, False)) -> Targets:
+    boxes = torch.tensor([[100.0, 90, 60, 70]]).repeat(2, 1)
+    return Targets(torch.zeros(2, 2), boxes, torch.tensor(absent), 255, 3, masks)
+
+
+@pytest.mark.parametrize(("model", "cells", "anchors"), [("siammask", 25, 5), ("nanotrack", 15, 1)])
+def test_masks_are_learnt_where_they_are_known(model: str, cells: int, anchors: int) -> None:
+    kind = model_kind(model)
+    settings = kind.settings(**({"masks": True} if model == "nanotrack" else {}))
+    assert kind.masks(settings)
+    judge = kind.losses(settings)["refinement"]
+    maps = torch.zeros(2, 2 * anchors, cells, cells), torch.zeros(2, 4 * anchors, cells, cells)
+    masks = torch.zeros(2, 255, 255, dtype=torch.uint8)
+    masks[1] = UNKNOWN
+    answer = Recorded()
+    judge((*maps, answer), targets(masks))
+    pairs, rows, columns = answer.asked[-1]
+    assert 0 < len(pairs) <= 8
+    assert set(pairs.tolist()) == {0}
+    stride = 8 if model == "siammask" else 16
+    for places, middle, side in ((columns, 130, 60), (rows, 125, 70)):
+        away = (127.5 + stride * (places - cells // 2) - middle).abs()
+        assert (away < side / 2).all()  # cells in the middle of the target
+    for without in (targets(masks, absent=(True, True)), targets(torch.zeros(2, 0, 0, dtype=torch.uint8))):
+        judge((*maps, answer), without)
+        assert len(answer.asked[-1][0]) == 0
+
+
+@pytest.mark.parametrize("model", ["siammask", "nanotrack"])
+def test_the_mask_that_is_wanted_lies_around_its_cell(model: str) -> None:
+    """The loss is lowest for the part of the whole mask that lies in the 127 px around the cell."""
+    kind = model_kind(model)
+    settings = kind.settings(**({"masks": True} if model == "nanotrack" else {}))
+    cells, anchors, stride = (25, 5, 8) if model == "siammask" else (15, 1, 16)
+    maps = torch.zeros(2, 2 * anchors, cells, cells), torch.zeros(2, 4 * anchors, cells, cells)
+    masks = torch.zeros(2, 255, 255, dtype=torch.uint8)
+    masks[:, 95:155, 105:150] = SEEN
+    wide = F.pad(masks, (127, 127, 127, 127))
+
+    class Right(Recorded):
+        def coarse(self, pairs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+            corner = [int(127 + 64 + stride * (int(v) - cells // 2)) for v in (rows[0], columns[0])]
+            part = wide[0, corner[0] : corner[0] + 127, corner[1] : corner[1] + 127].float()
+            return (
+                (40 * part - 20).expand(1, 127, 127)
+                if len(pairs) == 1
+                else torch.stack(
+                    [
+                        40 * wide[int(p), t : t + 127, s : s + 127].float() - 20
+                        for p, t, s in zip(
+                            pairs,
+                            (127 + 64 + stride * (rows - cells // 2)).tolist(),
+                            (127 + 64 + stride * (columns - cells // 2)).tolist(),
+                            strict=True,
+                        )
+                    ]
+                )
+            )
+
+        refined = coarse
+
+    judge = kind.losses(settings)["refinement"]
+    assert float(judge((*maps, Right()), targets(masks)).loss) < 1e-6
+
+
+def test_training_and_tracking_see_the_same_windows() -> None:
+    torch.manual_seed(0)
+    settings = NanoTrackNetworkSettings(masks=True, width=0.25, tower=1)
+    network = NanoTrackMask(settings).eval()
+    z, x = torch.rand(2, 3, 127, 127) * 255, torch.rand(2, 3, 255, 255) * 255
+    pairs, rows, columns = torch.tensor([0, 1, 1]), torch.tensor([0, 7, 14]), torch.tensor([14, 6, 0])
+    with torch.no_grad():
+        trained = network(z, x)[2].refined(pairs, rows, columns)
+        maps = [values[:, 0].numpy() for values in network.match(network.embed(z), x)]
+        places = [
+            windows_around(maps[2][p], [layer[p] for layer in maps[3:]], r, c, windows=network.windows)
+            for p, r, c in zip(pairs.tolist(), rows.tolist(), columns.tolist(), strict=True)
+        ]
+        tracked = network.masks(*(torch.from_numpy(np.stack(part)) for part in zip(*places, strict=True)))
+    assert torch.allclose(trained, tracked, atol=1e-5 * float(tracked.abs().max()))
+
+
+def test_windows_of_the_small_network_are_the_patch_around_the_cell() -> None:
+    """A bright square in the search patch comes out at its place in the window of every layer."""
+    settings = NanoTrackNetworkSettings(masks=True)
+    network = NanoTrackMask(settings)
+    image: Image = np.zeros((255, 255, 3), np.uint8)
+    row, column = 9, 5
+    left, top = 16 * column - 48, 16 * row - 48  # of the patch of 127 px
+    image[top + 32 : top + 64, left + 64 : left + 96] = 255
+    for layer, window in zip((16, 8, 4, 2), network.windows, strict=True):
+        cells = image[::layer, ::layer, 0]  # cells of a map of stride s lie at the pixels 0, s, 2 s, ...
+        _, seen = windows_around(
+            np.zeros((1, 15, 15), np.float32), [cells[None].astype(np.float32)], row, column, windows=[window]
+        )
+        found = np.argwhere(seen[0] > 0) * layer
+        assert found.min(0).tolist() == [32, 64]
+        assert found.max(0).tolist() == [64 - layer, 96 - layer]
+
+
+def test_the_box_of_a_target_is_kept_beside_its_mask() -> None:
+    assert Box(*map(float, world_pairs()[3].box)) == Box(*map(float, world_pairs(masked=False)[3].box))
