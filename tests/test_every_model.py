@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,9 +20,9 @@ from siamtrack.box import Box
 from siamtrack.errors import SettingsError
 from siamtrack.library import tracker_around
 from siamtrack.models.kinds import model_kind
-from siamtrack.runtimes.torch import TorchNetwork
+from siamtrack.runtimes.torch import torch_network
 from siamtrack.settings import from_mapping
-from siamtrack.tracking import Maps, Network, Prediction, Tracker
+from siamtrack.tracking import Maps, MaskNetwork, Network, Prediction, Tracker
 from siamtrack.training.checkpoint import last_checkpoint, load_checkpoint
 from siamtrack.training.loop import train
 from siamtrack.training.recipe import Recipe
@@ -151,6 +151,13 @@ class Spoilt:
         return tuple(self.spoil(values) for values in self.network.match(templates, patches))
 
 
+class SpoiltMasks(Spoilt):
+    """One that gives masks."""
+
+    def masks(self, cells: Array, *windows: Array) -> Array:
+        return self.spoil(cast(MaskNetwork, self.network).masks(cells, *windows))
+
+
 @cache
 def network_of(name: str) -> Any:
     """A random network whose batch norms have the statistics of what they see, or numbers grow from layer to layer."""
@@ -169,9 +176,10 @@ def network_of(name: str) -> Any:
 def tracker_of(name: str, spoil: Callable[[Array], Array] | None = None, **changes: Any) -> Tracker[Any]:
     """A tracker around that network, whose answers may be spoilt."""
     network = network_of(name)
-    computed: Network = TorchNetwork(network)
+    computed: Network = torch_network(network)
+    spoilt = SpoiltMasks if hasattr(computed, "masks") else Spoilt
     procedure, implied = model_kind(NETWORKS[name][0]).procedure(network.settings)
-    return tracker_around(Spoilt(computed, spoil) if spoil else computed, procedure, dict(implied) | changes)
+    return tracker_around(spoilt(computed, spoil) if spoil else computed, procedure, dict(implied) | changes)
 
 
 def followed(tracker: Tracker[Any], box: Box, frames: int = 3) -> list[Prediction]:
@@ -181,6 +189,7 @@ def followed(tracker: Tracker[Any], box: Box, frames: int = 3) -> list[Predictio
         states, (prediction,) = tracker.step(FRAME, states)
         assert np.isfinite(prediction.box).all()
         assert np.isfinite([*states[0].center, *states[0].size]).all()
+        assert prediction.mask is None or prediction.mask.shape == FRAME.shape[:2]
         x, y = prediction.box.center
         assert 0 <= x <= 128
         assert 0 <= y <= 96

@@ -189,8 +189,6 @@ def test_boxes_are_no_masks_and_masks_no_boxes(folder: Path) -> None:
     refused((*masks, "--first-pixel", "1"), INPUT, "masks have none", folder=folder)
     refused((*masks, "--preset", "pysot"), INPUT, "no mask preset 'pysot'", folder=folder)
     refused((*masks, "--protocol", "ope"), INPUT, "under 'ope'", "there are: masks", folder=folder)
-    evaluate = ("evaluate", "--benchmark", "davis2017", "--root", "DAVIS")
-    refused(evaluate, INPUT, "no tracker of siamtrack writes masks yet", "siamtrack compare", "davis2017-val", folder=folder)
 
 
 def test_videos_whose_truth_is_hidden_are_told_and_left_out_on_request(folder: Path) -> None:

@@ -167,9 +167,12 @@ def test_wrong_settings_are_refused(wrong: dict[str, object], message: str) -> N
         SiamMaskNetworkSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_it_cannot_be_trained_yet() -> None:
-    with pytest.raises(SettingsError, match="cannot be trained"):
+def test_it_is_trained_with_losses_of_its_own() -> None:
+    assert Recipe(model="siammask", loss="refinement").masked
+    with pytest.raises(SettingsError, match="loss is 'rpn'"):
         Recipe(model="siammask", loss="rpn")
+    with pytest.raises(SettingsError, match="refinement"):
+        Recipe(model="siammask", loss="refinement", network={"refined": False})
 
 
 def test_parts_have_gradients() -> None:

@@ -145,3 +145,8 @@ def checked_image(frame: Image) -> Image:
     """The frame itself if it is an RGB uint8 picture already, else as `as_image` converts it."""
     is_image = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
     return frame if is_image and frame.size and frame.flags.c_contiguous else as_image(frame)
+
+
+def gives_masks(tracker: object) -> bool:
+    """Whether the predictions of a tracker have masks; those that do have an attribute that says so."""
+    return bool(getattr(tracker, "gives_masks", False))

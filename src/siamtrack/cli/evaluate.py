@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
     from siamtrack.evaluation.protocols_following import ProtocolSettings
     from siamtrack.evaluation.runner import Where
-    from siamtrack.evaluation.runner_workers import Outcome
+    from siamtrack.evaluation.runner_workers import Outcome, Task
     from siamtrack.evaluation.store import ResultStore
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -33,7 +33,7 @@ ProtocolName = Annotated[
     typer.Option(
         "--protocol",
         metavar="NAME",
-        help="ope, tre, sre, supervised, realtime, unsupervised, long-term or got10k.",
+        help="ope, tre, sre, supervised, realtime, unsupervised, long-term, got10k or masks.",
         show_default="the benchmark's",
     ),
 ]
@@ -86,7 +86,8 @@ def evaluate(
     """
     from siamtrack.evaluation.layouts import VOT_EXPERIMENTS
     from siamtrack.evaluation.protocols import check_protocol, settings_for
-    from siamtrack.evaluation.runner import Where
+    from siamtrack.evaluation.protocols_masks import MASKS, check_masks
+    from siamtrack.evaluation.runner import Where, tasks_of
     from siamtrack.evaluation.runner import evaluate as run
     from siamtrack.evaluation.store import ResultStore
     from siamtrack.evaluation.store_origin import origin_of
@@ -104,9 +105,13 @@ def evaluate(
     store = ResultStore(results, tracker=name or Path(tracker).name, benchmark=found, protocol=protocol)
     where = Where(workers=workers or os.cpu_count() or 1, ray=ray, threads=threads)
     _tell_task(store, wanted, where)
-    store.begin(origin_of(opener(), tracker, settings, options=how), fresh=fresh)
+    opened_here = opener()
+    if protocol == MASKS:
+        check_masks(opened_here, tracker)
+    store.begin(origin_of(opened_here, tracker, settings, options=how), fresh=fresh)
+    tasks = tasks_of(wanted, protocol, settings)
     with _stoppable(store, wanted):
-        _tell(run(opener, wanted, store, settings, where), wanted, store)
+        _tell(run(opener, wanted, store, settings, where), tasks, store)
     if pack is not None:
         store.pack(pack)
         console.print(f"{pack} is ready for the server.")
@@ -160,25 +165,26 @@ def _stoppable(store: ResultStore, wanted: Sequence[BenchmarkSequence]) -> Itera
         raise
 
 
-def _tell(outcomes: Iterable[Outcome], wanted: Sequence[BenchmarkSequence], store: ResultStore) -> None:
-    """Tells of each sequence as it is done, and of all at the end.
+def _tell(outcomes: Iterable[Outcome], tasks: Sequence[Task], store: ResultStore) -> None:
+    """Tells of each sequence, or video of masks, as it is done, and of all at the end.
 
     Raises:
         SiamtrackError: some failed.
     """
     failed = []
-    frames = {sequence.name: len(sequence) for sequence in wanted if sequence.name not in store.finished()}
-    if len(frames) < len(wanted):
-        console.print(f"{len(wanted) - len(frames)} of {len(wanted)} sequences were finished before.")
+    before, things = store.finished(), "videos" if tasks[0].objects else "sequences"
+    frames = {task.name: len(task.sequence) for task in tasks if not task.names <= before}
+    if len(frames) < len(tasks):
+        console.print(f"{len(tasks) - len(frames)} of {len(tasks)} {things} were finished before.")
     for outcome in _with_bar(outcomes, frames):
         if outcome.failure:
             failed.append(outcome.sequence)
             notes.print(f"{outcome.sequence} failed: {outcome.failure}")
         else:
             console.print(f"{outcome.sequence}: {_summary(outcome)}")
-    console.print(f"{len(wanted) - len(failed)} of {len(wanted)} sequences are finished in {store.folder}.")
+    console.print(f"{len(tasks) - len(failed)} of {len(tasks)} {things} are finished in {store.folder}.")
     if failed:
-        raise SiamtrackError(f"{len(failed)} of {len(wanted)} sequences failed: {', '.join(failed[:8])}; see above for why.")
+        raise SiamtrackError(f"{len(failed)} of {len(tasks)} {things} failed: {', '.join(failed[:8])}; see above for why.")
 
 
 def _tell_score(store: ResultStore, wanted: Sequence[BenchmarkSequence], preset: str) -> None:
@@ -187,7 +193,9 @@ def _tell_score(store: ResultStore, wanted: Sequence[BenchmarkSequence], preset:
     from siamtrack.evaluation.scoring_measures import MEASURES
 
     try:
-        scores = score(store.read([sequence.name for sequence in wanted]), wanted, preset)
+        masks = store.protocol == "masks"
+        results = store.read_masks(wanted) if masks else store.read([sequence.name for sequence in wanted])
+        scores = score(results, wanted, preset)
     except InputError as error:
         notes.print(f"No score: {error}")
         return
@@ -202,7 +210,8 @@ def _tell_score(store: ResultStore, wanted: Sequence[BenchmarkSequence], preset:
 def _summary(outcome: Outcome) -> str:
     import numpy as np
 
-    seconds = np.concatenate([run.seconds for run in outcome.runs])
+    runs_seconds = [run.seconds for run in outcome.runs] if outcome.masks is None else [outcome.masks.seconds]
+    seconds = np.concatenate(runs_seconds)
     known = seconds[~np.isnan(seconds)]  # frames that VOT skips after a failure have none
     runs = f" in {len(outcome.runs)} runs" if len(outcome.runs) > 1 else ""
     return f"{len(known)} frames{runs}, {1000 * float(np.median(known)):.1f} ms a frame"

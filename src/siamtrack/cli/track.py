@@ -79,6 +79,7 @@ def track(
     """
     from siamtrack.frames import read
     from siamtrack.library import open_model
+    from siamtrack.tracking import gives_masks
 
     if backward and frame == 0:
         raise InputError("There is nothing before frame 0 to go backward to; say where the boxes are with --frame N.")
@@ -93,7 +94,7 @@ def track(
             tracker = open_model(
                 model, runtime=runtime, precision=precision, device=device, threads=threads, overrides=overrides or ()
             )
-            if (masks or cut_out) and not getattr(tracker, "gives_masks", False):
+            if (masks or cut_out) and not gives_masks(tracker):
                 option = "--masks" if masks else "--cut-out"
                 raise InputError(
                     f"The model '{model}' gives boxes and no masks with these settings; leave out {option}, or take a model "

@@ -19,7 +19,8 @@ from siamtrack.evaluation.foreign_folders import ResultFolder, files_of, find_re
 from siamtrack.evaluation.foreign_mat import read_mat
 from siamtrack.evaluation.foreign_names import looks_like
 from siamtrack.evaluation.foreign_remarks import remarks_on
-from siamtrack.evaluation.store import open_store
+from siamtrack.evaluation.protocols_masks import MASKS
+from siamtrack.evaluation.store import RUN, open_store
 from siamtrack.evaluation.trajectory import MaskResults, TrackerResults, Trajectory
 
 MAY_BE_LONGER = {"lasot": ("monkey-17",), "lasot-all": ("monkey-17",)}
@@ -27,10 +28,6 @@ MAY_BE_LONGER = {"lasot": ("monkey-17",), "lasot-all": ("monkey-17",)}
 
 MAY_BEGIN_EARLIER = {"otb100": {"Tiger1": 5}, "otb50": {"Tiger1": 5}, "otb2013": {"Tiger1": 5}}
 """Sequences in which the official start is so many frames after the first that is annotated, at which Python tools start."""
-
-
-MASKS = "masks"
-"""How trackers are run whose answers are masks."""
 
 
 class OtherSequencesError(DataError):
@@ -113,8 +110,13 @@ def results_on(folder: Path, benchmark: Benchmark) -> list[ResultFolder]:
         )
     if not fitting:
         raise DataError(f"The results in '{folder}' are masks, and those on {benchmark.title} are boxes.")
-    fitting = [one for one in fitting if one.kind != "ours" or one.path.parent.name == benchmark.name]
+    fitting = [one for one in fitting if not _is_ours(one) or one.path.parent.name == benchmark.name]
     return [replace(one, protocol=_protocol(one, benchmark)) for one in fitting]
+
+
+def _is_ours(folder: ResultFolder) -> bool:
+    """Whether siamtrack wrote the results; their folders say on which benchmark."""
+    return folder.kind == "ours" or (folder.path / RUN).is_file()
 
 
 def _protocol(folder: ResultFolder, benchmark: Benchmark) -> str:

@@ -7,7 +7,8 @@ Found without being told are the layouts in which raw results are published:
 * numbered  TRACKER/SEQ/SEQ_001.txt: GOT-10k; and with a folder for the experiment before the sequence
             (baseline, realtime, unsupervised, longterm): VOT, where a run may also be SEQ_001.bin
 * mat       TRACKER/SEQ.mat or SEQ_TRACKER.mat: the OTB toolkit in MATLAB
-* masks     TRACKER/VIDEO/00000.png: DAVIS and YouTube-VOS; also with a folder Annotations, 480p or Full-Resolution before VIDEO
+* masks     TRACKER/VIDEO/00000.png: DAVIS and YouTube-VOS, ours too; also with a folder Annotations, 480p or Full-Resolution
+            before VIDEO
 
 Folders may lie deeper than the one that is given, and there may be several trackers in it. A tracker is called like its folder.
 """
@@ -91,7 +92,9 @@ def _walk_masks(folder: Path, depth: int) -> Iterator[ResultFolder]:
     """The same for masks, whatever texts and pictures lie beside them."""
     inside = _folders_in(folder)
     if any(map(numbered_masks, inside)):
-        yield ResultFolder(tracker=_tracker_of_masks(folder), path=folder, kind="masks", protocol="masks")
+        ours = (folder / RUN).is_file()
+        tracker = folder.parts[-3] if ours else _tracker_of_masks(folder)
+        yield ResultFolder(tracker=tracker, path=folder, kind="masks", protocol="masks")
     for inner in inside if depth else ():
         yield from _walk_masks(inner, depth - 1)
 

@@ -6,6 +6,7 @@
 * realtime      the same once, and a camera that does not wait
 * unsupervised  one pass; long-term: the same, with the score as confidence (VOT). The first frame holds the code 1
 * got10k        one pass; 3 repetitions, or 1 if the second is the same (GOT-10k)
+* masks         all objects of a video at once (DAVIS, YouTube-VOS; `protocols_masks`)
 
 A run is reported from its first frame on, which holds the box that the tracker was started with, or VOT's code 1.
 """
@@ -43,11 +44,6 @@ def check_protocol(protocol: str, benchmark: Benchmark, settings: ProtocolSettin
     Raises:
         SettingsError: it cannot.
     """
-    if benchmark.protocols == ("masks",):
-        raise SettingsError(
-            f"Results on {benchmark.title} are masks, and no tracker of siamtrack writes masks yet: 'siamtrack compare' scores "
-            "those of others. On boxes around the masks trackers are run with davis2016-val, davis2017-val or youtube-vos-val."
-        )
     if protocol not in benchmark.protocols:
         raise SettingsError(
             f"The benchmark {benchmark.name} has no protocol '{protocol}'. {nearest(protocol, benchmark.protocols)}"

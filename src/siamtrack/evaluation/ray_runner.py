@@ -44,7 +44,7 @@ def run_on_ray(opener: Opener, tasks: Sequence[Task], address: str, *, threads: 
                 try:
                     outcome = ray.get(reference)
                 except ray.exceptions.RayError as error:  # a worker that was lost, or what it needs is not on its machine
-                    outcome = Outcome(sequence=task.sequence.name, failure=_reason(error))
+                    outcome = Outcome(sequence=task.name, failure=_reason(error))
                     worker = actor.remote(opener)
                 idle.append(worker)
                 yield outcome

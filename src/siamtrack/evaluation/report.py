@@ -22,7 +22,7 @@ from siamtrack.evaluation import report_sequences
 from siamtrack.evaluation.figures import COLOURS, DASHES, Plot, Style, styles_for, svg_of
 from siamtrack.evaluation.figures_curves import curve_plots
 from siamtrack.evaluation.figures_points import point_plots, radar_measure
-from siamtrack.evaluation.foreign import MASKS
+from siamtrack.evaluation.protocols_masks import MASKS
 from siamtrack.evaluation.published import PublishedScores
 from siamtrack.evaluation.result_groups import Group
 from siamtrack.evaluation.scoring import overlap_tool

@@ -11,7 +11,8 @@ from typing import Any
 
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.errors import DataError, SettingsError
-from siamtrack.evaluation.foreign import MASKS, FoundResults, OtherSequencesError, choose_results, read_tracker, results_on
+from siamtrack.evaluation.foreign import FoundResults, OtherSequencesError, choose_results, read_tracker, results_on
+from siamtrack.evaluation.protocols_masks import MASKS
 from siamtrack.evaluation.scoring import score
 from siamtrack.evaluation.scoring_parts import Scores
 from siamtrack.evaluation.store import RUN

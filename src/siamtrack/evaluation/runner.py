@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.evaluation.protocols_following import ProtocolSettings
+from siamtrack.evaluation.protocols_masks import MASKS, by_video
 from siamtrack.evaluation.ray_runner import run_on_ray
 from siamtrack.evaluation.runner_workers import Opener, Outcome, Task, run_in_processes
 from siamtrack.evaluation.store import ResultStore, check_name
@@ -56,24 +57,41 @@ def evaluate(
             other sequences.
         MissingExtraError: a cluster is asked for, and Ray is not installed.
     """
-    named = {check_name(sequence.name): sequence for sequence in sequences}
+    tasks = tasks_of(sequences, store.protocol, settings)
     store.check(sequences)
     finished = store.finished()
-    tasks = [Task(sequence=s, protocol=store.protocol, settings=settings) for name, s in named.items() if name not in finished]
-    return _kept(opener, tasks, store, where)
+    return _kept(opener, [task for task in tasks if not task.names <= finished], store, where)
+
+
+def tasks_of(sequences: Sequence[BenchmarkSequence], protocol: str, settings: ProtocolSettings) -> list[Task]:
+    """What there is to run: the sequences, or under the protocol "masks" their videos.
+
+    Raises:
+        OutputError: a name that no file can have.
+    """
+    if protocol != MASKS:
+        named = {check_name(sequence.name): sequence for sequence in sequences}
+        return [Task(name=name, sequence=one, protocol=protocol, settings=settings) for name, one in named.items()]
+    return [
+        Task(name=check_name(name), sequence=objects[0], protocol=protocol, settings=settings, objects=objects)
+        for name, objects in by_video(sequences).items()
+    ]
 
 
 def _kept(opener: Opener, tasks: Sequence[Task], store: ResultStore, where: Where) -> Generator[Outcome, None, None]:
     """The outcomes of tasks, each after it was written."""
     if not tasks:
         return
-    sequences = {task.sequence.name: task.sequence for task in tasks}
+    by_name = {task.name: task for task in tasks}
     if where.ray is None:
         outcomes = run_in_processes(opener, tasks, min(where.workers, len(tasks)))
     else:
         outcomes = run_on_ray(opener, tasks, where.ray, threads=where.threads)
     with closing(outcomes):
         for outcome in outcomes:
-            if not outcome.failure:
-                store.write(sequences[outcome.sequence], outcome.runs)
+            task = by_name[outcome.sequence]
+            if outcome.masks is not None:
+                store.write_masks(task.name, task.objects, outcome.masks.pictures)
+            elif not outcome.failure:
+                store.write(task.sequence, outcome.runs)
             yield outcome

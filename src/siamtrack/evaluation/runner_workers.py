@@ -19,6 +19,7 @@ from siamtrack.datasets.processes import begin_worker, interrupts_held
 from siamtrack.errors import SiamtrackError
 from siamtrack.evaluation.protocols import runs
 from siamtrack.evaluation.protocols_following import ProtocolSettings
+from siamtrack.evaluation.protocols_masks import MaskRun, mask_run
 from siamtrack.evaluation.trajectory import Trajectory
 from siamtrack.tracking import Tracker
 
@@ -30,19 +31,35 @@ ENDED = "its process was ended from outside, perhaps for want of memory: give fe
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """A sequence to run a tracker over."""
+    """A sequence to run a tracker over; under the protocol "masks" a video, by the longest of its objects.
 
+    Attributes:
+        name: of the sequence or the video.
+        sequence: to run over.
+        protocol: name.
+        settings: what the protocol leaves open.
+        objects: of the video, the longest first; none under other protocols.
+    """
+
+    name: str
     sequence: BenchmarkSequence
     protocol: str
     settings: ProtocolSettings
+    objects: Sequence[BenchmarkSequence] = ()
+
+    @property
+    def names(self) -> set[str]:
+        """Of the sequences that are finished with it."""
+        return {one.name for one in self.objects or (self.sequence,)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
-    """What came of a task: runs, or why there are none."""
+    """What came of a task, by its name: runs, or masks, or why there are none."""
 
     sequence: str
     runs: Sequence[Trajectory] = ()
+    masks: MaskRun | None = None
     failure: str = ""
 
 
@@ -55,9 +72,11 @@ class Worker:
 
     def run(self, task: Task) -> Outcome:
         """The outcome of a task; a failure is told, never raised, so that the other sequences go on."""
-        name = task.sequence.name
+        name = task.name
         try:
             self._tracker = self._tracker or self._opener()
+            if task.objects:
+                return Outcome(sequence=name, masks=mask_run(self._tracker, task.objects, task.settings))
             return Outcome(sequence=name, runs=list(runs(self._tracker, task.sequence, task.protocol, task.settings)))
         except SiamtrackError as error:
             return Outcome(sequence=name, failure=str(error))
@@ -94,7 +113,7 @@ def run_in_processes(opener: Opener, tasks: Sequence[Task], workers: int) -> Gen
             for connection in wait(list(at_work)):
                 task = at_work.pop(connection)
                 outcome = pool.receive(connection)
-                yield outcome or Outcome(sequence=task.sequence.name, failure=ENDED)
+                yield outcome or Outcome(sequence=task.name, failure=ENDED)
     finally:
         pool.end()
 

@@ -15,6 +15,7 @@ from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.benchmark_folders import some
 from siamtrack.datasets.palette_masks import LabelMasks
 from siamtrack.errors import DataError
+from siamtrack.evaluation.protocols_masks import by_video
 from siamtrack.evaluation.scoring_parts import Curve, Part, Scores, scores_of_parts
 from siamtrack.evaluation.trajectory import Floats, MaskResults
 from siamtrack.metrics.mask_presets import MaskPreset
@@ -41,7 +42,7 @@ def score_masks(results: MaskResults, sequences: Sequence[BenchmarkSequence], pr
         DataError: a mask is missing, cannot be read or has another size than the true one, or the preset refuses its labels.
     """
     curves: dict[str, tuple[Floats, Floats]] = {}
-    for members in _by_video(sequences):
+    for members in by_video(sequences).values():
         curves |= _video(members, results.folders[members[0].name], preset, results.tracker)
     each = {
         name: object_scores(*(values[~np.isnan(values)] for values in (region, boundary)))
@@ -61,16 +62,6 @@ def score_masks(results: MaskResults, sequences: Sequence[BenchmarkSequence], pr
         main="g" if over_categories else "j_and_f",
         more=over_categories | {"milliseconds": math.nan},
     )
-
-
-def _by_video(sequences: Sequence[BenchmarkSequence]) -> list[list[BenchmarkSequence]]:
-    """The objects of each video, that with the most masks first: it has the frames of all others, too."""
-    videos: dict[Path, list[BenchmarkSequence]] = {}
-    for sequence in sequences:
-        if sequence.masks is None:
-            raise DataError(f"Sequence {sequence.name} has no true masks; expected a benchmark of masks.")
-        videos.setdefault(sequence.masks[0][0].parent, []).append(sequence)
-    return [sorted(members, key=len, reverse=True) for members in videos.values()]
 
 
 def _video(

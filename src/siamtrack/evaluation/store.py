@@ -4,6 +4,9 @@ run.json           what the results were made with, and when and where
 records/SEQ.json   the runs over one sequence: how many frames each has and which it began with; and what the sequence was
 all others         the official layout of the benchmark (`siamtrack.evaluation.layouts`)
 
+Under the protocol "masks" a record is that of a video, records/VIDEO.json, and says what its objects were, which are the
+sequences; the masks are VIDEO/00000.png and so on, as DAVIS and YouTube-VOS have them.
+
 Each file is written under another name, brought to the disk and renamed, the record of a sequence last of all: a process that
 is killed at any moment leaves sequences that are finished, with a record, and others that are run again.
 """
@@ -22,12 +25,13 @@ from typing import Any
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence, counted
 from siamtrack.errors import DataError, OutputError
 from siamtrack.evaluation.layouts import decode, encode, layout_of
+from siamtrack.evaluation.protocols_masks import MASKS, video_of
 from siamtrack.evaluation.store_sequence import description_of, difference
-from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
+from siamtrack.evaluation.trajectory import MaskResults, TrackerResults, Trajectory
 
 RUN = "run.json"
 RECORDS = "records"
-SEQUENCE = "sequence"  # key in a record
+SEQUENCE, OBJECTS = "sequence", "objects"  # keys in a record
 _ABOUT = ("machine", "begun")  # told, but no reason to keep results apart
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same results give the same archive
 
@@ -80,7 +84,10 @@ class ResultStore:
 
     def finished(self) -> set[str]:
         """Names of the sequences that need not be run again."""
-        return {path.stem for path in (self.folder / RECORDS).glob("*.json")}
+        records = {path.stem for path in (self.folder / RECORDS).glob("*.json")}
+        if self.protocol != MASKS:
+            return records
+        return {name for video in records for name in self._record(video).get(OBJECTS, {})}
 
     def differing(self, sequences: Iterable[BenchmarkSequence]) -> dict[str, str]:
         """What is otherwise in a sequence than in that of the same name whose results are here, by name.
@@ -92,11 +99,13 @@ class ResultStore:
         """
         finished = self.finished()
         there = [one for one in sequences if one.name in finished]
-        told = {one.name: difference(self._record(one.name).get(SEQUENCE, {}), one) for one in there}
+        told = {one.name: difference(self._described(one), one) for one in there}
         return {name: text for name, text in told.items() if text}
 
     def unnoted(self) -> list[str]:
         """Names of the finished sequences whose record does not say what they were."""
+        if self.protocol == MASKS:
+            return []
         return sorted(name for name in self.finished() if SEQUENCE not in self._record(name))
 
     def check(self, sequences: Iterable[BenchmarkSequence]) -> None:
@@ -128,21 +137,56 @@ class ResultStore:
                 _write_whole(self.folder / path, text)
             _write_whole(self._record_file(sequence.name), json.dumps(record) + "\n")
 
+    def write_masks(self, video: str, objects: Sequence[BenchmarkSequence], pictures: Mapping[str, bytes]) -> None:
+        """Keeps the masks of these objects of a video, which are finished then; earlier ones of the video are replaced.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        record = {OBJECTS: {one.name: description_of(one) for one in objects}}
+        with _explained(self.folder):
+            self._record_file(video).unlink(missing_ok=True)
+            for name, content in pictures.items():
+                _write_whole(self.folder / check_name(video) / name, content)
+            _write_whole(self._record_file(video), json.dumps(record) + "\n")
+
+    def read_masks(self, sequences: Sequence[BenchmarkSequence]) -> MaskResults:
+        """Where the masks of these sequences are.
+
+        Raises:
+            DataError: one is not finished.
+        """
+        self._check_finished([one.name for one in sequences])
+        folders = {one.name: self.folder / video_of(one) for one in sequences}
+        return MaskResults(tracker=self.tracker, benchmark=self.benchmark.name, folders=folders)
+
     def read(self, sequences: Sequence[str] | None = None) -> TrackerResults:
         """The results of these sequences; None: of all that are finished.
 
         Raises:
             DataError: one is not finished, or its files were changed.
         """
+        names = sorted(self.finished()) if sequences is None else list(sequences)
+        self._check_finished(names)
+        runs = {name: self._runs(name) for name in names}
+        return TrackerResults(tracker=self.tracker, benchmark=self.benchmark.name, protocol=self.protocol, runs=runs)
+
+    def _check_finished(self, names: Sequence[str]) -> None:
         finished = self.finished()
-        names = sorted(finished) if sequences is None else list(sequences)
         if missing := [name for name in names if name not in finished]:
             raise DataError(
                 f"'{self.folder}' has no results for {len(missing)} of {len(names)} sequences: {', '.join(missing[:5])}"
                 f"{' and so on' if len(missing) > 5 else ''}. Run 'siamtrack evaluate' on them first."
             )
-        runs = {name: self._runs(name) for name in names}
-        return TrackerResults(tracker=self.tracker, benchmark=self.benchmark.name, protocol=self.protocol, runs=runs)
+
+    def _described(self, sequence: BenchmarkSequence) -> Mapping[str, Any]:
+        """What the record says that a finished sequence was; nothing where it does not."""
+        if self.protocol != MASKS:
+            found = self._record(sequence.name).get(SEQUENCE, {})
+        else:
+            found = self._record(video_of(sequence)).get(OBJECTS, {}).get(sequence.name, {})
+        described: Mapping[str, Any] = found
+        return described
 
     def _record_file(self, name: str) -> Path:
         return self.folder / RECORDS / f"{name}.json"
@@ -237,12 +281,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there with all of its text or not at all, even if the power fails."""
+def _write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file that is there with all of its content or not at all, even if the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")  # two evaluations may write the same file
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -151,8 +151,7 @@ class Recipe:
             raise SettingsError(
                 f"The network has {type(self.network).__name__}; the model {self.model} has {kind.settings.__name__}."
             )
-        if not (known := kind.losses(self.network)):
-            raise SettingsError(f"Networks of the kind {self.model} cannot be trained by this version of siamtrack.")
+        known = kind.losses(self.network)
         if self.loss not in known:
             raise SettingsError(f"The setting loss is '{self.loss}'; the model is {self.model}. {nearest(self.loss, known)}")
 

@@ -14,7 +14,7 @@ from siamtrack.datasets.clips import Clip, Target
 from siamtrack.errors import BoxError, DataError, SettingsError
 from siamtrack.library import tracker_around
 from siamtrack.metrics.ope import success_auc
-from siamtrack.runtimes.torch import TorchNetwork
+from siamtrack.runtimes.torch import torch_network
 from siamtrack.tracking import Tracker
 from siamtrack.training.clip_pairs import part
 from siamtrack.training.recipe import Recipe
@@ -54,7 +54,7 @@ class TrackingValidation:
 
     def measure(self, network: nn.Module, device: torch.device) -> float:
         """Mean area under the success curve, in [0, 20/21]; frames that cannot be read are left out."""
-        tracker = tracker_around(TorchNetwork(network, device=str(device)), self._procedure, self._settings)
+        tracker = tracker_around(torch_network(network, device=str(device)), self._procedure, self._settings)
         return float(np.mean([_auc(tracker, *found) for found in self._targets]))
 
 
