@@ -13,7 +13,7 @@ import torch
 from training_runs import RECIPE, draw_pictures, of_pictures, parameters, rows, same, stop_after
 
 from siamtrack.errors import SettingsError, WeightsError
-from siamtrack.library import tracker_around
+from siamtrack.library import recipe_names, tracker_around
 from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_networks, published_procedures
 from siamtrack.models.model import Targets
@@ -22,7 +22,7 @@ from siamtrack.synthetic.scene import Scene
 from siamtrack.training.loop import train
 from siamtrack.training.origin import check_networks, trained_in
 from siamtrack.training.recipe import Recipe
-from siamtrack.training.recipes import read_recipe, recipe_names
+from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import TrainingData
 
 SMALL = {"template_size": 127, "search_size": 159}

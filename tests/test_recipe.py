@@ -11,11 +11,12 @@ import pytest
 from training_runs import RECIPE
 
 from siamtrack.errors import SettingsError
+from siamtrack.library import recipe_names
 from siamtrack.models.siamfc import SiamFCNetworkSettings
 from siamtrack.settings import from_mapping
 from siamtrack.training.clip_pairs import SamplingSettings
 from siamtrack.training.recipe import Recipe
-from siamtrack.training.recipes import read_recipe, recipe_names
+from siamtrack.training.recipes import read_recipe
 
 
 @pytest.mark.parametrize("name", recipe_names())

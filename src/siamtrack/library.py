@@ -159,6 +159,15 @@ def procedure_presets(procedure: str) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
+RECIPES = Path(__file__).parent / "recipes"
+"""The training recipes that come with siamtrack, TOML files."""
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with siamtrack."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
 def training_set_names() -> list[str]:
     """Every kind of training data that `open_training_set` knows: the modules of `datasets/` that end with TRAINING_SET."""
     return [name for name in _dataset_modules() if _training_set(name)]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from siamtrack.cli import options
 from siamtrack.errors import InputError, MissingExtraError, OutputError, WeightsError, nearest
+from siamtrack.library import recipe_names
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 TO_TRAIN = ("torch", "safetensors", "lmdb", "matplotlib", "tensorboard", "tomli_w")
@@ -18,7 +19,9 @@ TO_EXPORT = ("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", "tomli
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="TOML file, or the name of one that comes with siamtrack.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help=f"TOML file, or one that comes along: {', '.join(recipe_names())}.")
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the run; one that was stopped goes on.")
     ],
@@ -41,12 +44,9 @@ def train(
 ) -> None:
     """Train a network from annotated videos, images, and pictures.
 
-    Recipes that come along: siamfc, siamfc-small, siamfc-paper, siamfc-thesis, siamfc-modern, siamfc-finetune,
-    siamrpn-paper, siamrpn-small, siamrpnpp-paper, siamrpnpp-mobilenet-paper, siamrpnpp-small, siamdw-paper, siamdw-small,
-    siamnano, nanotrack-small. NAME is a data set (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own,
-    'pictures' for stills and cut-outs, or 'world' for scenes made up of them; 'world' and 'squares' alone are drawn. Ctrl-C
-    stops it; the same command goes on from the last checkpoint. Several processes: torchrun --nproc-per-node N -m siamtrack
-    train ...
+    NAME is a data set (imagenet_vid, coco, got10k, lasot, ...), 'folder' for videos of your own, 'pictures' for stills and
+    cut-outs, or 'world' for scenes made up of them; 'world' and 'squares' alone are drawn. Ctrl-C stops it; the same command
+    goes on from the last checkpoint. Several processes: torchrun --nproc-per-node N -m siamtrack train ...
     """
     require(TO_TRAIN, "Training")
     from siamtrack.models.checkpoint_files import read_parameters

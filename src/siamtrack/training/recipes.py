@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from siamtrack.errors import SettingsError, nearest
+from siamtrack.library import RECIPES, recipe_names
 from siamtrack.settings import from_mapping, read_toml, with_overrides
 from siamtrack.training.recipe import Recipe
-
-FOLDER = Path(__file__).parent.parent / "recipes"
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that come with siamtrack."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -33,5 +27,5 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
             raise SettingsError(
                 f"There is no recipe file '{name}', and no recipe of that name. {nearest(name, recipe_names())}"
             )
-        path = FOLDER / f"{name}.toml"
+        path = RECIPES / f"{name}.toml"
     return with_overrides(from_mapping(Recipe, read_toml(path), where=str(path)), overrides)
