@@ -142,6 +142,55 @@ def losses(
     _show(lambda: run_losses(out, effort, videos=videos, watch=_watch()), out)
 
 
+Pictures = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Stills and cut-outs that scenes are made of. Repeatable.",
+        show_default="drawn textures and shapes",
+    ),
+]
+WithHead = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="Model or model folder, with an RPN head.")]
+OfTracker = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of the tracker: long_term.low=0.5. Repeatable.")
+]
+FewScenes = Annotated[bool, typer.Option("--quick", metavar="", help="Fewer and shorter scenes.")]
+
+
+def long_term(
+    out: Out,
+    model: WithHead,
+    pictures: Pictures = None,
+    quick: FewScenes = False,
+    seed: SeedOfVideos = 0,
+    overrides: OfTracker = None,
+) -> None:
+    """Search for lost targets in scenes that they leave: F-score with and without."""
+    _world_procedure("long-term", out, model, pictures, quick, seed, overrides)
+
+
+def look_alikes(
+    out: Out,
+    model: WithHead,
+    pictures: Pictures = None,
+    quick: FewScenes = False,
+    seed: SeedOfVideos = 0,
+    overrides: OfTracker = None,
+) -> None:
+    """Follow targets that their double comes across: identity switches with and without the memory of look-alikes."""
+    _world_procedure("look-alikes", out, model, pictures, quick, seed, overrides)
+
+
+def _world_procedure(
+    name: str, out: Path, model: str, pictures: list[Path] | None, quick: bool, seed: int, overrides: list[str] | None
+) -> None:
+    require(("matplotlib", "tomli_w"), "An experiment")
+    from siamtrack.experiments.world_procedures import RUNS, Trying
+
+    trying = Trying(model=model, pictures=tuple(pictures or ()), overrides=tuple(overrides or ()), quick=quick, seed=seed)
+    _show(lambda: RUNS[name](out, trying, watch=_watch()), out)
+
+
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "thesis-1": thesis_1,
     "thesis-2": thesis_2,
@@ -149,6 +198,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "data-size": data_size,
     "scales": scales,
     "losses": losses,
+    "long-term": long_term,
+    "look-alikes": look_alikes,
 }
 """The commands by name."""
 

@@ -124,6 +124,27 @@ def lines(
     figure.savefig(picture, dpi=_DPI)
 
 
+def bars(values: Mapping[str, float], picture: Path, *, y: str, title: str) -> None:
+    """One bar for each name, with its value above it.
+
+    Args:
+        values: by name.
+        picture: PNG to write.
+        y: what the values are.
+        title: above the diagram.
+    """
+    figure = _figure(1.6 * len(values) + 2.5, 4, title)
+    axis: Any = figure.subplots()
+    drawn = axis.bar(list(values), list(values.values()), color="#1f5fa8", width=0.6)
+    axis.bar_label(drawn, fmt="{:.3g}", padding=3)
+    axis.margins(y=0.15)
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel(y)
+    axis.grid(alpha=0.3, axis="y")
+    axis.set_axisbelow(True)
+    figure.savefig(picture, dpi=_DPI)
+
+
 def _figure(width: float, height: float, title: str) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

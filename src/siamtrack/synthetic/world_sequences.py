@@ -46,7 +46,7 @@ def world_sequences(world: World, count: int, frames: int) -> Iterator[RenderedS
     number = missed = 0
     while count and missed < _TRIES:
         scene = world.scene(number)
-        target = _target(scene)
+        target = first_target(scene)
         if target is None:
             missed += 1
         else:
@@ -71,7 +71,8 @@ def scenes_left_out(names: Sequence[str]) -> int:
     return int(names[-1].rpartition("-")[2]) + 1 - len(names)
 
 
-def _target(scene: Scene) -> int | None:
+def first_target(scene: Scene) -> int | None:
+    """The first object that is in full view in the first frame, and not tiny there; None without one."""
     for target in range(scene.objects):
         box, seen = scene.truth(target, 0)
         if seen >= LEAST_SEEN and min(box.w, box.h) >= LEAST_SIDE_PX:

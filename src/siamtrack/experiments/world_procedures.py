@@ -1,0 +1,203 @@
+"""What parts of the tracking procedure bring on worlds made for them: long-term search, and the memory of look-alikes.
+
+Both compare one network with itself, in one run over the same frames of rendered scenes that no model was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count as numbers
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamtrack.errors import DataError
+from siamtrack.experiments.following import Watch, unwatched
+from siamtrack.experiments.plots import bars
+from siamtrack.experiments.report import Cell, Folder, Table, picture
+from siamtrack.experiments.world_trials import TRIALS, Subject, Trial, crosses, leaves, opened, run_trials
+from siamtrack.library import model_names
+from siamtrack.metrics.long_term import PRESETS, LongTermSequence, long_term_scores
+from siamtrack.model_folder import WEIGHTS, hash_of
+from siamtrack.synthetic.material import find_material
+from siamtrack.synthetic.supply import BuiltIn, Pictured
+from siamtrack.synthetic.world import World
+from siamtrack.synthetic.world_sequences import first_target
+from siamtrack.synthetic.world_settings import WorldSettings
+
+LONG_TERM, LOOK_ALIKES = "long-term", "look-alikes"
+SCENES, FRAMES = 24, 250
+QUICK_SCENES, QUICK_FRAMES = 8, 120
+F_PRESET = "vot-python"
+_TRIES = 400  # scenes, of which one has to suit
+_FIRST_SCENE = 1_000_000  # far from those of training
+_VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    LONG_TERM: {
+        "short-term": ("long_term.search_size=0",),
+        "at once": ("long_term.search_size=831", "long_term.growth=0"),
+        "growing": ("long_term.search_size=831", "long_term.growth=64"),
+    },
+    LOOK_ALIKES: {"without": ("distractors.most=0",), "with memory": ("distractors.most=3",)},
+}
+_WORLDS = {
+    LONG_TERM: WorldSettings(exits=1.0, most_objects=3, look_alikes=0.5),
+    LOOK_ALIKES: WorldSettings(most_objects=2, look_alikes=1.0, exits=0.0, largest=0.35),
+}
+_CHOOSES: Mapping[str, Callable[[Subject, int], bool]] = {LONG_TERM: leaves, LOOK_ALIKES: crosses}
+_SCENES_ARE = {
+    LONG_TERM: "in which the target is out of view for some time and comes back",
+    LOOK_ALIKES: "with two objects, one the double of the other, that come across each other",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trying:
+    """What is tried, on what.
+
+    Attributes:
+        model: name or folder of a model with an RPN head.
+        pictures: folders of stills and cut-outs that scenes are made of; none: drawn textures and shapes.
+        overrides: settings of the tracking procedure, of all variants.
+        quick: fewer and shorter scenes.
+        seed: of the scenes.
+    """
+
+    model: str
+    pictures: tuple[Path, ...] = ()
+    overrides: tuple[str, ...] = ()
+    quick: bool = False
+    seed: int = 0
+
+    @property
+    def scenes(self) -> int:
+        """How many."""
+        return QUICK_SCENES if self.quick else SCENES
+
+    @property
+    def frames(self) -> int:
+        """Of each scene."""
+        return QUICK_FRAMES if self.quick else FRAMES
+
+
+def run_long_term(out: Path, trying: Trying, *, watch: Watch = unwatched) -> Table:
+    """F-score (VOT-LT) of a model with and without the search for lost targets, on scenes that the target leaves.
+
+    Args:
+        out: the folder.
+        trying: see `Trying`.
+        watch: see `siamtrack.experiments.following.Watch`.
+
+    Returns:
+        The table of the report.
+
+    Raises:
+        OutputError: see `Folder`.
+        DataError: no scene suits.
+        SettingsError: the model has no such procedure.
+    """
+    columns = {"procedure": 0, "F": 3, "precision": 3, "recall": 3, "mean overlap": 3}
+
+    def row(name: str, trials: Sequence[Trial]) -> list[Cell]:
+        runs = [
+            LongTermSequence(name=t.name, overlaps=t.overlaps[name], confidences=t.scores[name], visible=t.visible)
+            for t in trials
+        ]
+        best = long_term_scores(runs, PRESETS[F_PRESET]).best
+        return [name, *best, float(np.mean([t.mean_overlap(name) for t in trials]))]
+
+    return _run(LONG_TERM, out, trying, columns, row, watch)
+
+
+def run_look_alikes(out: Path, trying: Trying, *, watch: Watch = unwatched) -> Table:
+    """How often a model goes over to the target's double with and without the memory of look-alikes; see `run_long_term`."""
+    columns = {"procedure": 0, "identity switches": 0, "scenes with one": 0, "mean overlap": 3}
+
+    def row(name: str, trials: Sequence[Trial]) -> list[Cell]:
+        switches = [t.switches(name) for t in trials]
+        overlap = float(np.mean([t.mean_overlap(name) for t in trials]))
+        return [name, sum(switches), sum(map(bool, switches)), overlap]
+
+    return _run(LOOK_ALIKES, out, trying, columns, row, watch)
+
+
+def _run(
+    name: str,
+    out: Path,
+    trying: Trying,
+    columns: Mapping[str, int],
+    row: Callable[[str, Sequence[Trial]], list[Cell]],
+    watch: Watch,
+) -> Table:
+    variants = {variant: (*trying.overrides, *texts) for variant, texts in _VARIANTS[name].items()}
+    trackers = opened(trying.model, variants)
+    world = World(_WORLDS[name], _supply(trying), trying.seed)
+    folder = Folder(out, _settings(name, trying, world, variants))
+    subjects = islice(_subjects(world, _CHOOSES[name], trying.frames), trying.scenes)
+    trials = run_trials(trackers, subjects, trying.frames, out / TRIALS, watch=watch)
+    table = Table(columns, [row(variant, trials) for variant in variants])
+    folder.write_table(name, table)
+    each = {"scene": 0, "procedure": 0, "mean overlap": 3, "identity switches": 0}
+    rows: list[list[Cell]] = [[t.name, v, t.mean_overlap(v), t.switches(v)] for t in trials for v in variants]
+    folder.write_table("scenes", Table(each, rows))
+    measure = list(columns)[1]
+    values = dict(zip(variants, table.numbers(measure), strict=True))
+    bars(values, out / "procedures.png", y=measure, title=f"{trying.model}: {measure}")
+    folder.finish(_report(name, table, trying, measure))
+    return table
+
+
+def _supply(trying: Trying) -> BuiltIn | Pictured:
+    """Pictures that were held out from training."""
+    if not trying.pictures:
+        return BuiltIn(held_out=True)
+    return Pictured(find_material(trying.pictures).part("validation"), held_out=True)
+
+
+def _settings(name: str, trying: Trying, world: World, variants: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    names = model_names()
+    model = names[trying.model].folder if trying.model in names else Path(trying.model)
+    return {
+        "experiment": {"name": name, "quick": trying.quick, "seed": trying.seed, "model": trying.model},
+        "world": asdict(world.settings) | {"supply": world.supply.digest()},
+        "variants": {variant: list(texts) for variant, texts in variants.items()},
+        "weights_sha256": {"model": hash_of(model / WEIGHTS)},
+    }
+
+
+def _subjects(world: World, suits: Callable[[Subject, int], bool], frames: int) -> Iterator[Subject]:
+    missed = 0
+    for number in numbers(_FIRST_SCENE):
+        scene = world.scene(number)
+        target = first_target(scene)
+        subject = None if target is None or scene.objects < 2 else Subject(f"world-{world.seed}-{number}", scene, target)
+        if subject is not None and suits(subject, frames):
+            missed = 0
+            yield subject
+        elif (missed := missed + 1) > _TRIES:
+            raise DataError(f"None of {_TRIES} scenes suits the experiment; give other pictures, or more of them.")
+
+
+def _report(name: str, table: Table, trying: Trying, measure: str) -> str:
+    made_of = "stills and cut-outs that were held out" if trying.pictures else "drawn textures and shapes"
+    return "\n".join(
+        [
+            f"# {name.capitalize()}: `{trying.model}` with and without\n",
+            table.markdown(),
+            "## What was run\n",
+            f"* {trying.scenes} rendered scenes of {trying.frames} frames {_SCENES_ARE[name]}, made of {made_of}; the first "
+            f"that suit, from seed {trying.seed} on. All procedures follow the same target through the same frames with the "
+            "same network.",
+            "* F is that of VOT-LT, the best over thresholds of the score, precision and recall averaged over scenes; frames "
+            "in which less than 5 % of the target is to be seen count as without it.",
+            "* An identity switch is counted where the box goes from the target to another object: it overlaps that by 0.3 or "
+            "more, and by more than the target. All settings are in settings.toml.\n",
+            picture("procedures.png", measure),
+        ]
+    )
+
+
+RUNS: Mapping[str, Callable[..., Table]] = {LONG_TERM: run_long_term, LOOK_ALIKES: run_look_alikes}
+"""The experiments by name."""
