@@ -62,6 +62,15 @@ def test_a_target_of_the_same_category_is_preferred() -> None:
     assert np.mean(alike) > 0.9  # by chance 0.4
 
 
+@pytest.mark.parametrize(("share", "low", "high"), [(0.5, 0.3, 0.7), (0.0, 0.0, 0.1)])
+def test_both_kinds_of_negative_pairs_in_the_share_that_is_asked_for(share: float, low: float, high: float) -> None:
+    """Zhu et al. 2018, sec. 3.2: of the same category, and of others."""
+    clips = [clip(n, target(range(3), category="duck" if n < 3 else "car")) for n in range(6)]
+    pairs = pairs_of(clips, negative=1.0, same_category=share)
+    alike = [(a < 3) == (b < 3) for a, b in (clips_shown(pairs[number]) for number in range(80))]
+    assert low <= np.mean(alike) <= high
+
+
 def test_two_clips_of_one_video_are_no_negative_pair() -> None:
     """Named after a video on YouTube, they may well show the same object."""
     names = ["aBc4567890x_0", "aBc4567890x_1", "zYx7654321a_0"]

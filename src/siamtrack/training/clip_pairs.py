@@ -1,7 +1,7 @@
 """Training pairs of annotated clips: two frames of one target, drawn by number, so that any pair can be drawn again.
 
-A negative pair is one of two targets of different videos, of the same category where there is such a one among a few that are
-drawn (Zhu et al., "Distractor-aware Siamese Networks for Visual Object Tracking", ECCV 2018, sec. 3.2, has both kinds).
+A negative pair is one of two targets of different videos, of the same category or of another one where a few tries find such a
+one (Zhu et al., "Distractor-aware Siamese Networks for Visual Object Tracking", ECCV 2018, sec. 3.2, has both kinds).
 STVIR/pysot draws the second from any of its data sets, here it is of the same one; and there the two may be the same target.
 """
 
@@ -48,6 +48,7 @@ class SamplingSettings:
     """
 
     negative: float = 0.0  # share of all pairs, of pictures and worlds too, that are of two targets; PySOT 0.2, SiamFC 0
+    same_category: float = 1.0  # share of these that are of one category; DaSiamRPN has both kinds and does not say how many
     max_frame_gap: int = 100  # between the two frames; SiamFC sec. 3.2 and its official code
     min_area_px: float = 20.0  # of the box
     min_side_px: float = 20.0
@@ -62,6 +63,7 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
             "negative": (0, 1),
+            "same_category": (0, 1),
             "max_frame_gap": (0, 1e9),
             "min_area_px": (0, 1e12),
             "min_side_px": (0, 1e6),
@@ -167,7 +169,7 @@ class ClipPairs:
             try:
                 template = self._sighting(clip, usable, first)
                 # without a share nothing is drawn, or every pair would be another one than it was
-                stranger = other(rng, apart=_video) if share and rng.random() < share else None
+                stranger = other(rng, apart=_video, same=self._same(rng)) if share and rng.random() < share else None
                 search = stranger or self._sighting(clip, usable, second, masked=self._masked)
             except DataError as error:
                 skipped.append(str(error))
@@ -175,6 +177,11 @@ class ClipPairs:
             pair = make_pair(template, search, self._augment, rng, **self._sizes, other=other)
             return pair._replace(absent=stranger is not None, skipped=tuple(skipped))
         raise DataError(f"{_FRAME_TRIES} frames of '{self.name}' in a row cannot be read; the last one: {skipped[-1]}")
+
+    def _same(self, rng: np.random.Generator) -> bool:
+        """Whether a negative pair is of one category."""
+        share = self._sampling.same_category
+        return bool(share == 1 or rng.random() < share)
 
     def _target(self, rng: np.random.Generator, skipped: list[str]) -> tuple[str, _Usable]:
         """A clip that has usable targets, and one of them; annotations that cannot be read are added to `skipped`."""
@@ -202,9 +209,16 @@ class ClipPairs:
         return Sighting(crop, (factor * w, factor * h))
 
     def _other(
-        self, clip: str, category: str, skipped: list[str], rng: np.random.Generator, *, apart: Callable[[str], str] = str
+        self,
+        clip: str,
+        category: str,
+        skipped: list[str],
+        rng: np.random.Generator,
+        *,
+        apart: Callable[[str], str] = str,
+        same: bool = True,
     ) -> Sighting | None:
-        """A target of another clip, of that category where a few tries find one; None where there is no other clip.
+        """A target of another clip, of that category, or else not of it, where a few tries find one; None without another clip.
 
         One that cannot be read is added to `skipped`, and None as well. `apart` says of a clip what must differ.
         """
@@ -213,7 +227,7 @@ class ClipPairs:
             other, usable = self._target(rng, [])
             if apart(other) != apart(clip):
                 found = other, usable
-                if usable.category == category:
+                if (usable.category == category) == same:
                     break
         if found is None:
             return None
