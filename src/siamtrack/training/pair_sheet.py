@@ -19,6 +19,7 @@ from siamtrack.sheets import contact_sheet, with_legend
 _RED: Colour = (230, 40, 50)
 _BLUE: Colour = (40, 80, 220)
 _WHITE: Colour = (255, 255, 255)
+_GREEN: Colour = (60, 230, 130)
 _GAP = 6  # px between template and search patch
 
 
@@ -26,19 +27,24 @@ def pair_sheet(pairs: Sequence[tuple[str, Pair]], *, columns: int | None = None)
     """Captioned pairs in a grid under a legend, each search patch with the target's box and a small cross at its centre.
 
     Over the search patch lie the cells of SiamFC's score map, each where a template would sit in the patch: red where the
-    label is the target, blue where it is background; a negative pair has background alone.
+    label is the target, blue where it is background; a negative pair has background alone. A mask is outlined.
 
     Args:
         pairs: caption and pair each.
         columns: pairs in a row; None: as many as come near 3:2.
     """
     sheet = contact_sheet([(caption, _tile(pair)) for caption, pair in pairs], columns=columns)
-    return with_legend(sheet, [("label: target", _RED), ("label: background", _BLUE), ("centre of the target", _WHITE)])
+    legend = [("label: target", _RED), ("label: background", _BLUE), ("centre of the target", _WHITE)]
+    masked = any(pair.mask is not None for _, pair in pairs)
+    return with_legend(sheet, [*legend, *([("mask of the target", _GREEN)] if masked else [])])
 
 
 def _tile(pair: Pair) -> Image:
     search = pair.search.copy()
     _draw_labels(search, pair)
+    if pair.mask is not None:
+        outlines, _ = cv2.findContours(pair.mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(search, outlines, -1, _GREEN, 1)
     search = draw_boxes(search, [Box(*map(float, pair.box))])
     height = search.shape[0]
     x, y = np.floor(height / 2 + pair.offset).astype(int).tolist()
