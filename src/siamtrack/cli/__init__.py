@@ -93,7 +93,7 @@ for _synth_command in (synth.squares, synth.video, synth_world.world):
 app.add_typer(synth_app, name="synth")
 
 experiment_app = typer.Typer(
-    help="Repeat published experiments, each by one command, beside the published numbers.", no_args_is_help=True
+    help="Published experiments, and what parts of the procedure bring, by one command each.", no_args_is_help=True
 )
 for _name, _experiment in experiment.COMMANDS.items():
     experiment_app.command(_name)(_explained(_experiment))

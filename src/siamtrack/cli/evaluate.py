@@ -86,7 +86,7 @@ def evaluate(
     """
     from siamtrack.evaluation.layouts import VOT_EXPERIMENTS
     from siamtrack.evaluation.protocols import check_protocol, settings_for
-    from siamtrack.evaluation.protocols_masks import MASKS, check_masks
+    from siamtrack.evaluation.protocols_masks import MASKS, check_masks, video_of
     from siamtrack.evaluation.runner import Where, tasks_of
     from siamtrack.evaluation.runner import evaluate as run
     from siamtrack.evaluation.store import ResultStore
@@ -104,14 +104,18 @@ def evaluate(
     opener = partial(open_model, tracker, **how, overrides=of_tracker)
     store = ResultStore(results, tracker=name or Path(tracker).name, benchmark=found, protocol=protocol)
     where = Where(workers=workers or os.cpu_count() or 1, ray=ray, threads=threads)
-    _tell_task(store, wanted, where)
+    if protocol == MASKS and sequences is not None:  # objects of a video are followed together
+        whole = opened(benchmark, root, ",".join(sorted({video_of(one) for one in wanted})))[1]
+    else:
+        whole = wanted
+    tasks = tasks_of(whole, protocol, settings)
+    _tell_task(store, tasks, where)
     opened_here = opener()
     if protocol == MASKS:
         check_masks(opened_here, tracker)
     store.begin(origin_of(opened_here, tracker, settings, options=how), fresh=fresh)
-    tasks = tasks_of(wanted, protocol, settings)
-    with _stoppable(store, wanted):
-        _tell(run(opener, wanted, store, settings, where), tasks, store)
+    with _stoppable(store, tasks):
+        _tell(run(opener, whole, store, settings, where), tasks, store)
     if pack is not None:
         store.pack(pack)
         console.print(f"{pack} is ready for the server.")
@@ -143,24 +147,25 @@ def _settings(repetitions: int | None, overrides: Sequence[str]) -> tuple[Protoc
     return settings, tuple(text for text in overrides if text not in of_protocol)
 
 
-def _tell_task(store: ResultStore, wanted: Sequence[BenchmarkSequence], where: Where) -> None:
+def _tell_task(store: ResultStore, tasks: Sequence[Task], where: Where) -> None:
     """Tells what is to be done before the slow part begins: opening a model and its workers takes seconds."""
     from siamtrack.datasets.benchmark import counted
 
-    on = store.benchmark.part([sequence.name for sequence in wanted])
-    by = f"Ray at {where.ray}" if where.ray else counted(min(where.workers, len(wanted)), "worker")
-    frames = counted(sum(map(len, wanted)), "frame")
+    on = store.benchmark.part([name for task in tasks for name in sorted(task.names)])
+    by = f"Ray at {where.ray}" if where.ray else counted(min(where.workers, len(tasks)), "worker")
+    frames = counted(sum(len(task.sequence) for task in tasks), "frame")
     notes.print(f"Running {store.tracker} on {on} ({frames}), protocol {store.protocol}, {by}; results in {store.folder}.")
 
 
 @contextmanager
-def _stoppable(store: ResultStore, wanted: Sequence[BenchmarkSequence]) -> Iterator[None]:
+def _stoppable(store: ResultStore, tasks: Sequence[Task]) -> Iterator[None]:
     """Says what is kept, and how to go on, where Ctrl-C ends the block; the command then ends with 130."""
     try:
         yield
     except KeyboardInterrupt:
-        finished = sum(sequence.name in store.finished() for sequence in wanted)
-        kept = f"{finished} of {len(wanted)} sequences are finished in {store.folder}"
+        there = store.finished()
+        finished = sum(task.names <= there for task in tasks)
+        kept = f"{finished} of {len(tasks)} {_things(store)} are finished in {store.folder}"
         notes.print(f"Stopped by Ctrl-C. {kept}; the same command goes on.")
         raise
 
@@ -172,7 +177,7 @@ def _tell(outcomes: Iterable[Outcome], tasks: Sequence[Task], store: ResultStore
         SiamtrackError: some failed.
     """
     failed = []
-    before, things = store.finished(), "videos" if tasks[0].objects else "sequences"
+    before, things = store.finished(), _things(store)
     frames = {task.name: len(task.sequence) for task in tasks if not task.names <= before}
     if len(frames) < len(tasks):
         console.print(f"{len(tasks) - len(frames)} of {len(tasks)} {things} were finished before.")
@@ -189,12 +194,13 @@ def _tell(outcomes: Iterable[Outcome], tasks: Sequence[Task], store: ResultStore
 
 def _tell_score(store: ResultStore, wanted: Sequence[BenchmarkSequence], preset: str) -> None:
     """Prints the numbers of the benchmark, if there are any: some truth is not public, and a part may be too small for some."""
+    from siamtrack.evaluation.protocols_masks import MASKS
     from siamtrack.evaluation.scoring import score
     from siamtrack.evaluation.scoring_measures import MEASURES
 
     try:
-        masks = store.protocol == "masks"
-        results = store.read_masks(wanted) if masks else store.read([sequence.name for sequence in wanted])
+        masked = store.protocol == MASKS
+        results = store.read_masks(wanted) if masked else store.read([sequence.name for sequence in wanted])
         scores = score(results, wanted, preset)
     except InputError as error:
         notes.print(f"No score: {error}")
@@ -205,6 +211,11 @@ def _tell_score(store: ResultStore, wanted: Sequence[BenchmarkSequence], preset:
     console.print(f"{store.tracker} on {on} ({store.protocol}, preset {scores.preset}): {shown}")
     for note in scores.notes:
         notes.print(f"Note: {note}")
+
+
+def _things(store: ResultStore) -> str:
+    """What is run one after another."""
+    return "videos" if store.protocol == "masks" else "sequences"
 
 
 def _summary(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""`siamtrack experiment NAME`: published experiments, each by one command."""
+"""`siamtrack experiment NAME`: published experiments, and what parts of the procedure bring, each by one command."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ Pictures = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FOLDER",
-        help="Stills and cut-outs that scenes are made of. Repeatable.",
+        help="Stills and cut-outs: scenes are made of the twentieth that training holds out. Repeatable.",
         show_default="drawn textures and shapes",
     ),
 ]

@@ -95,7 +95,7 @@ class Benchmark:
         citation: authors, title, venue.
         length: how many sequences the complete benchmark has; 0 where that is not fixed.
         protocols: how trackers are run on it, the usual one first: "ope", "tre", "sre", "supervised", "unsupervised",
-            "realtime", "long-term", "got10k"; "masks" alone: results are masks, which no tracker here writes yet.
+            "realtime", "long-term", "got10k"; "masks" alone: results are masks.
         preset: of `siamtrack.metrics` that its results are scored under if nothing else is said.
         first_pixel: what its files of truth and of results call the left or topmost pixel: 0 or 1.
         names: of its sequences, or of its videos where one video has several targets; empty where they are not known here, or

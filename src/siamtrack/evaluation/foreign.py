@@ -20,7 +20,7 @@ from siamtrack.evaluation.foreign_mat import read_mat
 from siamtrack.evaluation.foreign_names import looks_like
 from siamtrack.evaluation.foreign_remarks import remarks_on
 from siamtrack.evaluation.protocols_masks import MASKS
-from siamtrack.evaluation.store import RUN, open_store
+from siamtrack.evaluation.store import open_store
 from siamtrack.evaluation.trajectory import MaskResults, TrackerResults, Trajectory
 
 MAY_BE_LONGER = {"lasot": ("monkey-17",), "lasot-all": ("monkey-17",)}
@@ -102,7 +102,7 @@ def results_on(folder: Path, benchmark: Benchmark) -> list[ResultFolder]:
     """
     found = find_result_folders(folder)
     masks = benchmark.protocols == (MASKS,)
-    fitting = [one for one in found if (one.kind == "masks") == masks]
+    fitting = [one for one in found if (MASKS in (one.kind, one.protocol)) == masks]
     if not fitting and masks:
         raise DataError(
             f"The results in '{folder}' are boxes, and those on {benchmark.title} are masks: TRACKER/VIDEO/00000.png, a file a "
@@ -110,13 +110,8 @@ def results_on(folder: Path, benchmark: Benchmark) -> list[ResultFolder]:
         )
     if not fitting:
         raise DataError(f"The results in '{folder}' are masks, and those on {benchmark.title} are boxes.")
-    fitting = [one for one in fitting if not _is_ours(one) or one.path.parent.name == benchmark.name]
+    fitting = [one for one in fitting if one.kind != "ours" or one.path.parent.name == benchmark.name]
     return [replace(one, protocol=_protocol(one, benchmark)) for one in fitting]
-
-
-def _is_ours(folder: ResultFolder) -> bool:
-    """Whether siamtrack wrote the results; their folders say on which benchmark."""
-    return folder.kind == "ours" or (folder.path / RUN).is_file()
 
 
 def _protocol(folder: ResultFolder, benchmark: Benchmark) -> str:
@@ -155,6 +150,8 @@ def read_tracker(
     remarks: list[str] = []
     if folder.kind == "masks":
         return _read_masks(folder, benchmark, sequences, partial=partial)
+    if folder.protocol == MASKS:
+        return _read_our_masks(folder, benchmark, sequences, partial=partial)
     if folder.kind == "ours":
         found, remarks = _read_ours(folder, benchmark, sequences)
     else:
@@ -199,6 +196,19 @@ def _read_masks(
         results=MaskResults(tracker=folder.tracker, benchmark=benchmark.name, folders=found),
         missing=tuple(name for name in videos if name not in found),
     )
+
+
+def _read_our_masks(
+    folder: ResultFolder, benchmark: Benchmark, sequences: Sequence[BenchmarkSequence], *, partial: bool
+) -> FoundResults:
+    """Those that `siamtrack evaluate` has finished."""
+    store = open_store(folder.path, benchmark)
+    finished = store.finished()
+    there = [sequence for sequence in sequences if sequence.name in finished]
+    _check_same(folder, store.differing(there), [sequence.name for sequence in there])
+    names = [sequence.name for sequence in there]
+    _check_found(folder, benchmark, [s.name for s in sequences], names, sorted(finished), partial=partial)
+    return FoundResults(results=store.read_masks(there), missing=tuple(s.name for s in sequences if s.name not in finished))
 
 
 def _read_files(

@@ -7,8 +7,7 @@ Found without being told are the layouts in which raw results are published:
 * numbered  TRACKER/SEQ/SEQ_001.txt: GOT-10k; and with a folder for the experiment before the sequence
             (baseline, realtime, unsupervised, longterm): VOT, where a run may also be SEQ_001.bin
 * mat       TRACKER/SEQ.mat or SEQ_TRACKER.mat: the OTB toolkit in MATLAB
-* masks     TRACKER/VIDEO/00000.png: DAVIS and YouTube-VOS, ours too; also with a folder Annotations, 480p or Full-Resolution
-            before VIDEO
+* masks     TRACKER/VIDEO/00000.png: DAVIS and YouTube-VOS; also with a folder Annotations, 480p or Full-Resolution before VIDEO
 
 Folders may lie deeper than the one that is given, and there may be several trackers in it. A tracker is called like its folder.
 """
@@ -89,12 +88,12 @@ def _walk(folder: Path, depth: int) -> Iterator[ResultFolder]:
 
 
 def _walk_masks(folder: Path, depth: int) -> Iterator[ResultFolder]:
-    """The same for masks, whatever texts and pictures lie beside them."""
+    """The same for masks of others, whatever texts and pictures lie beside them."""
+    if (folder / RUN).is_file():
+        return
     inside = _folders_in(folder)
     if any(map(numbered_masks, inside)):
-        ours = (folder / RUN).is_file()
-        tracker = folder.parts[-3] if ours else _tracker_of_masks(folder)
-        yield ResultFolder(tracker=tracker, path=folder, kind="masks", protocol="masks")
+        yield ResultFolder(tracker=_tracker_of_masks(folder), path=folder, kind="masks", protocol="masks")
     for inner in inside if depth else ():
         yield from _walk_masks(inner, depth - 1)
 

@@ -2,7 +2,8 @@
 
 A tracker starts with the upright box around an object's true mask, as the official code of SiamMask does; the mask itself is
 not given to it. Where masks of objects overlap, a pixel belongs to the more probable one. The pictures that are written have
-the numbers of the objects, as the true ones; in the frame that an object appears in, which is not scored, it is not drawn.
+the numbers of the objects, as the true ones; in the frame that an object begins in, which is not scored, it is not drawn. An
+object without a pixel in its first frame begins in the next one that shows it.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from siamtrack.box import check_box
+from siamtrack.box import Box, check_box
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.clips import read_picture
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.evaluation.protocols_following import ProtocolSettings, start_box
 from siamtrack.evaluation.trajectory import Floats
 from siamtrack.mask_files import palette_png
-from siamtrack.tracking import Tracker, gives_masks
+from siamtrack.tracking import Prediction, Tracker, gives_masks
 
 MASKS = "masks"
 """The name of the protocol."""
@@ -68,8 +69,9 @@ def check_masks(tracker: Tracker[Any], model: str) -> None:
     """
     if not gives_masks(tracker):
         raise SettingsError(
-            f"The results are masks, and the model '{model}' gives boxes alone. 'siamtrack models' lists those with masks; on "
-            "boxes around the masks trackers are run with davis2016-val, davis2017-val or youtube-vos-val."
+            f"The results are masks, and the model '{model}' gives boxes alone with these settings; take one that can, with a "
+            "mask.threshold above 0. On boxes around the masks trackers are run with davis2016-val, davis2017-val or "
+            "youtube-vos-val."
         )
 
 
@@ -95,31 +97,47 @@ def mask_run(
     frames, files = objects[0].frames, objects[0].masks
     if not frames or files is None:
         raise DataError(f"Sequence {objects[0].name} has no frames here, only annotations; give the folder with its pictures.")
-    appear = [_first_frame(one, frames) for one in objects]
+    beginnings = _beginnings(objects, len(frames), settings)
     states: dict[int, Any] = {}  # by the place of the object
     pictures: dict[str, bytes] = {}
     seconds = np.full(len(frames), np.nan)
     for number, (frame, path) in enumerate(zip(frames, files[0], strict=True)):
         image = read_picture(frame)
+        new = beginnings.get(number, {})
+        for box in new.values():
+            check_box(box, image.shape[1], image.shape[0])
         labels = np.zeros(image.shape[:2], np.uint8)
         began = clock()
         if states:
             stepped, predictions = tracker.step(image, list(states.values()))
-            states = dict(zip(states, stepped, strict=True))
             for place, prediction in zip(states, predictions, strict=True):
-                if prediction.mask is not None:
-                    labels[prediction.mask] = _label(objects[place])
-        for place in (place for place, first in enumerate(appear) if first == number):
-            box = start_box(objects[place], 0, settings.start_box)
-            check_box(box, image.shape[1], image.shape[0])
-            (states[place],) = tracker.start(image, [box])
+                labels[_mask_of(prediction)] = _label(objects[place])
+            states = dict(zip(states, stepped, strict=True))
+        if new:
+            states |= zip(new, tracker.start(image, list(new.values())), strict=True)
         seconds[number] = clock() - began if settings.frame_seconds is None else settings.frame_seconds
         pictures[path.name] = palette_png(labels)
     return MaskRun(pictures=pictures, seconds=seconds)
 
 
-def _first_frame(one: BenchmarkSequence, frames: Sequence[Path]) -> int:
-    return len(frames) - len(one)  # they end together
+def _beginnings(objects: Sequence[BenchmarkSequence], frames: int, settings: ProtocolSettings) -> dict[int, dict[int, Box]]:
+    """The boxes of the objects that appear in a frame of the video, by frame and by the place of the object.
+
+    DAVIS numbers objects up to the largest number in the first mask: one may have no pixel there, or nowhere.
+    """
+    found: dict[int, dict[int, Box]] = {}
+    for place, one in enumerate(objects):
+        seen = [frame for frame, region in enumerate(one.regions) if not np.isnan(region).any()]
+        if seen:
+            first = frames - len(one) + seen[0]  # all objects of a video end together
+            found.setdefault(first, {})[place] = start_box(one, seen[0], settings.start_box)
+    return found
+
+
+def _mask_of(prediction: Prediction) -> NDArray[np.bool_]:
+    if prediction.mask is None:
+        raise SettingsError("The tracker gives boxes and no masks with these settings; expected one that gives masks.")
+    return prediction.mask
 
 
 def _label(one: BenchmarkSequence) -> int:

@@ -115,12 +115,14 @@ class ResultStore:
             OutputError: they are of others; says what differs.
             DataError: a record cannot be read.
         """
-        if told := self.differing(sequences):
+        wanted = list(sequences)
+        recorded = {one.name: self._record_of(one) for one in wanted}
+        if told := self.differing(wanted):
             name, text = next(iter(told.items()))
             more = f" (and so with {counted(len(told) - 1, 'sequence')} more)" if len(told) > 1 else ""
             raise OutputError(
                 f"The results of '{name}' in '{self.folder}' are of another sequence of that name{more}: {text}. Give other "
-                f"--results or another --name, or remove '{self._record_file(name)}' to run it again."
+                f"--results or another --name, or remove '{self._record_file(recorded[name])}' to run it again."
             )
 
     def write(self, sequence: BenchmarkSequence, runs: Sequence[Trajectory]) -> None:
@@ -138,7 +140,7 @@ class ResultStore:
             _write_whole(self._record_file(sequence.name), json.dumps(record) + "\n")
 
     def write_masks(self, video: str, objects: Sequence[BenchmarkSequence], pictures: Mapping[str, bytes]) -> None:
-        """Keeps the masks of these objects of a video, which are finished then; earlier ones of the video are replaced.
+        """Keeps the masks of a video, whose objects are finished then; what was there of the video is removed.
 
         Raises:
             OutputError: a file cannot be written.
@@ -146,6 +148,7 @@ class ResultStore:
         record = {OBJECTS: {one.name: description_of(one) for one in objects}}
         with _explained(self.folder):
             self._record_file(video).unlink(missing_ok=True)
+            shutil.rmtree(self.folder / check_name(video), ignore_errors=True)
             for name, content in pictures.items():
                 _write_whole(self.folder / check_name(video) / name, content)
             _write_whole(self._record_file(video), json.dumps(record) + "\n")
@@ -181,12 +184,13 @@ class ResultStore:
 
     def _described(self, sequence: BenchmarkSequence) -> Mapping[str, Any]:
         """What the record says that a finished sequence was; nothing where it does not."""
-        if self.protocol != MASKS:
-            found = self._record(sequence.name).get(SEQUENCE, {})
-        else:
-            found = self._record(video_of(sequence)).get(OBJECTS, {}).get(sequence.name, {})
-        described: Mapping[str, Any] = found
+        record = self._record(self._record_of(sequence))
+        described: Mapping[str, Any] = record.get(OBJECTS, {}).get(sequence.name) or record.get(SEQUENCE, {})
         return described
+
+    def _record_of(self, sequence: BenchmarkSequence) -> str:
+        """What the record of a sequence is called."""
+        return video_of(sequence) if self.protocol == MASKS else sequence.name
 
     def _record_file(self, name: str) -> Path:
         return self.folder / RECORDS / f"{name}.json"

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from siamtrack.errors import DataError
+from siamtrack.errors import DataError, SettingsError
 from siamtrack.experiments.following import Watch, unwatched
 from siamtrack.experiments.plots import bars
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.world_trials import TRIALS, Subject, Trial, crosses, leaves, opened, run_trials
-from siamtrack.library import model_names
+from siamtrack.library import model_names, settings_of
 from siamtrack.metrics.long_term import PRESETS, LongTermSequence, long_term_scores
 from siamtrack.model_folder import WEIGHTS, hash_of
 from siamtrack.synthetic.material import find_material
@@ -33,7 +33,7 @@ SCENES, FRAMES = 24, 250
 QUICK_SCENES, QUICK_FRAMES = 8, 120
 F_PRESET = "vot-python"
 _TRIES = 400  # scenes, of which one has to suit
-_FIRST_SCENE = 1_000_000  # far from those of training
+_FIRST_SCENE = 2**42  # no training pair comes from there
 _VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     LONG_TERM: {
         "short-term": ("long_term.search_size=0",),
@@ -43,13 +43,21 @@ _VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     LOOK_ALIKES: {"without": ("distractors.most=0",), "with memory": ("distractors.most=3",)},
 }
 _WORLDS = {
-    LONG_TERM: WorldSettings(exits=1.0, most_objects=3, look_alikes=0.5),
+    LONG_TERM: WorldSettings(exits=1.0, most_objects=3, look_alikes=0.5, occluders=0.0),
     LOOK_ALIKES: WorldSettings(most_objects=2, look_alikes=1.0, exits=0.0, largest=0.35),
 }
 _CHOOSES: Mapping[str, Callable[[Subject, int], bool]] = {LONG_TERM: leaves, LOOK_ALIKES: crosses}
 _SCENES_ARE = {
     LONG_TERM: "in which the target is out of view for some time and comes back",
     LOOK_ALIKES: "with two objects, one the double of the other, that come across each other",
+}
+
+
+_MEASURES = {
+    LONG_TERM: "* F is that of VOT-LT, the best over thresholds of the score, precision and recall averaged over scenes; "
+    "frames in which less than 5 % of the target is to be seen count as without it.",
+    LOOK_ALIKES: "* An identity switch is counted where the box goes from the target to another object: the target is to be "
+    "seen, and the box overlaps the other by 0.3 or more, and by more than the target.",
 }
 
 
@@ -131,7 +139,7 @@ def _run(
     row: Callable[[str, Sequence[Trial]], list[Cell]],
     watch: Watch,
 ) -> Table:
-    variants = {variant: (*trying.overrides, *texts) for variant, texts in _VARIANTS[name].items()}
+    variants = _variants(name, trying)
     trackers = opened(trying.model, variants)
     world = World(_WORLDS[name], _supply(trying), trying.seed)
     folder = Folder(out, _settings(name, trying, world, variants))
@@ -149,17 +157,44 @@ def _run(
     return table
 
 
+def _variants(name: str, trying: Trying) -> dict[str, tuple[str, ...]]:
+    """The settings of each, those of all first.
+
+    Raises:
+        SettingsError: one of all is what the variants differ in.
+    """
+    decided = {text.partition("=")[0] for texts in _VARIANTS[name].values() for text in texts}
+    for text in trying.overrides:
+        if (key := text.partition("=")[0].strip()) in decided:
+            raise SettingsError(
+                f"--set {key} would change nothing in this experiment, whose procedures differ in it. Leave it out."
+            )
+    return {variant: (*trying.overrides, *texts) for variant, texts in _VARIANTS[name].items()}
+
+
 def _supply(trying: Trying) -> BuiltIn | Pictured:
-    """Pictures that were held out from training."""
+    """Pictures that were held out from training.
+
+    Raises:
+        DataError: there are too few, of which none is held out.
+    """
     if not trying.pictures:
         return BuiltIn(held_out=True)
-    return Pictured(find_material(trying.pictures).part("validation"), held_out=True)
+    found = find_material(trying.pictures)
+    part = found.part("validation")
+    if not part.stills or not part.cutouts:
+        raise DataError(
+            f"Of {len(found.stills)} stills and {len(found.cutouts)} cut-outs {len(part.stills)} and {len(part.cutouts)} are "
+            "among the twentieth that training holds out, and scenes are made of that; expected some of each. Give more."
+        )
+    return Pictured(part, held_out=True)
 
 
 def _settings(name: str, trying: Trying, world: World, variants: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
     names = model_names()
     model = names[trying.model].folder if trying.model in names else Path(trying.model)
     return {
+        "tracker": settings_of(trying.model),
         "experiment": {"name": name, "quick": trying.quick, "seed": trying.seed, "model": trying.model},
         "world": asdict(world.settings) | {"supply": world.supply.digest()},
         "variants": {variant: list(texts) for variant, texts in variants.items()},
@@ -188,12 +223,10 @@ def _report(name: str, table: Table, trying: Trying, measure: str) -> str:
             table.markdown(),
             "## What was run\n",
             f"* {trying.scenes} rendered scenes of {trying.frames} frames {_SCENES_ARE[name]}, made of {made_of}; the first "
-            f"that suit, from seed {trying.seed} on. All procedures follow the same target through the same frames with the "
-            "same network.",
-            "* F is that of VOT-LT, the best over thresholds of the score, precision and recall averaged over scenes; frames "
-            "in which less than 5 % of the target is to be seen count as without it.",
-            "* An identity switch is counted where the box goes from the target to another object: it overlaps that by 0.3 or "
-            "more, and by more than the target. All settings are in settings.toml.\n",
+            f"that suit, of seed {trying.seed}. All procedures follow the same target through the same frames with the same "
+            "network.",
+            _MEASURES[name],
+            "* All settings are in settings.toml.\n",
             picture("procedures.png", measure),
         ]
     )

@@ -63,6 +63,7 @@ class Trial:
     def switches(self, variant: str) -> int:
         """How often the tracker went over from the target to another object: where it was last seen on, of the two."""
         on_other = (self.others[variant] >= ON_OTHER) & (self.others[variant] > self.overlaps[variant])
+        on_other &= self.visible  # where the other hides the target, a box that stays is still right
         on_target = (self.overlaps[variant] > 0) & (self.overlaps[variant] >= self.others[variant])
         steps = [bool(other) for target, other in zip(on_target, on_other, strict=True) if target or other]
         return sum(now and not before for before, now in zip([False, *steps], steps, strict=False))
@@ -102,9 +103,9 @@ def run_trials(
 
 
 def crosses(subject: Subject, frames: int) -> bool:
-    """Whether another object comes across the target, both of them in view, in these frames of the scene."""
+    """Whether another object comes across the target, both of them in view, in every fifth of these frames after the first."""
     scene, target = subject.scene, subject.target
-    for time in range(0, frames, _LOOKED_AT):
+    for time in range(_LOOKED_AT, frames, _LOOKED_AT):
         box, seen = scene.truth(target, time)
         if seen < 0.5:
             continue
@@ -116,7 +117,7 @@ def crosses(subject: Subject, frames: int) -> bool:
 
 
 def leaves(subject: Subject, frames: int) -> bool:
-    """Whether the target is out of view for ten frames or more, and in view again after that."""
+    """Whether the target is not to be seen in two of these frames that are five apart, and in one after them."""
     seen = [subject.scene.truth(subject.target, time)[1] >= LEAST_VISIBLE for time in range(0, frames, _LOOKED_AT)]
     text = "".join("x" if one else "." for one in seen)
     return "x.." in text and "x" in text[text.index("x..") + 3 :]
@@ -135,7 +136,7 @@ def _followed(trackers: Mapping[str, Tracker[Any]], subject: Subject, frames: in
         for name, tracker in trackers.items():
             states[name], (prediction,) = tracker.step(frame.image, states[name])
             overlap, other = _overlaps(prediction.box, truth, subject.target)
-            row += [f"{overlap:.6f}", f"{prediction.score:.6g}", f"{other:.6f}"]
+            row += [f"{overlap:.6f}", f"{prediction.score:.9g}", f"{other:.6f}"]
         writer.writerow(row)
     return text.getvalue()
 
