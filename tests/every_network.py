@@ -42,7 +42,9 @@ def has_rpn_head(name: str) -> bool:
 def loss_of(name: str) -> str:
     """The loss of its head; of those with masks, that of the first stage."""
     model, network = NETWORKS[name]
-    if model == "siammask" or network.get("masks"):
+    if model == "siammask":
+        return "refinement" if network.get("refined", True) else "mask"
+    if network.get("masks"):
         return "mask"
     return "box_adaptive" if model == "nanotrack" else "rpn" if has_rpn_head(name) else "logistic"
 

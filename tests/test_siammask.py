@@ -88,7 +88,10 @@ def test_the_coarse_mask_is_the_head_on_one_cell() -> None:
         assert correlation.shape == (2, 2, 8, 25, 25)
         every = network.mask.head(correlation.flatten(0, 1)).reshape(2, 2, 63, 63, 25, 25)
         found = network.masks(correlation[:, 1, :, 3, 20])
-    assert torch.allclose(found, every[:, 1, :, :, 3, 20], atol=1e-5)
+        trained = network.mask.coarse_at(correlation[:, 1], torch.tensor([0, 1]), torch.tensor([3, 3]), torch.tensor([20, 20]))
+    assert torch.allclose(trained, every[:, 1, :, :, 3, 20], atol=1e-5)
+    assert found.shape == (2, 127, 127)
+    assert torch.allclose(found[:, ::126, ::126], trained[:, ::62, ::62], atol=1e-5)  # corner to corner
 
 
 def test_match_is_that_of_each_target_and_patch() -> None:

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from training_runs import RECIPE, draw_pictures, of_pictures
 
-from siamtrack.box import Box
 from siamtrack.crop import cut_mask
 from siamtrack.datasets.clips import Clip, PictureFiles, Target, TrainingSet
 from siamtrack.datasets.crops import CropSettings, CropsOfFrames
@@ -56,18 +55,15 @@ def tight(mask: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def test_masks_of_worlds_are_what_the_frame_shows_of_the_object() -> None:
-    """Cut from the rendered identities of a whole frame, they are the same but for the outline."""
+    """They lie in the box of the object; what is seen of it is compared with whole frames below."""
     source = world_pairs()
     checked = 0
     for number in range(12):
         window = source.plan(number).search
         assert window.target is not None
-        # the frame of this window again, from the scene itself, by trying the few frames that a pair may have
-        mask = window.mask()
+        _, _, mask = window.masked()
         assert mask is not None
         assert mask.shape == (319, 319)
-        plane = window.shot.mask(window.target)
-        assert set(np.unique(plane)) <= {0, 255}
         pair = source[number]
         assert pair.mask is not None
         if pair.box[0] < 2 or pair.box[1] < 2 or (pair.box[:2] + pair.box[2:] > 253).any():
@@ -86,8 +82,12 @@ def test_a_world_s_mask_is_the_rendered_identity() -> None:
         frame = scene.frame(5)
         for target in range(scene.objects):
             window = scene.window(5, 0.0, 0.0, 200.0, 200, target=target)  # the frame itself, and below it nothing
-            mask = window.mask()
+            image, fill, mask = window.masked()
             assert mask is not None
+            plain = scene.window(5, 0.0, 0.0, 200.0, 200)
+            assert np.array_equal(image, plain.painted()[0])
+            assert fill == plain.painted()[1]
+            assert plain.masked()[2] is None
             assert ((mask[:160] > 127) != (frame.identity == target + 1)).mean() < 1e-3
             assert not mask[160:].any()
 
@@ -244,18 +244,32 @@ def test_the_loss_is_the_official_one() -> None:
     logits, wanted = torch.randn(3, 63, 63), torch.rand(3, 127, 127) > 0.6
     wide = torch.nn.UpsamplingBilinear2d(size=[127, 127])(logits[:, None])[:, 0]
     expected = F.soft_margin_loss(wide.reshape(3, -1), 2 * wanted.float().reshape(3, -1) - 1)
-    assert float(mask_loss(logits, wanted)) == pytest.approx(float(expected), rel=1e-5)
+    everywhere = torch.ones_like(wanted)
+    assert float(mask_loss(logits, wanted, everywhere)) == pytest.approx(float(expected), rel=1e-5)
     fine = torch.randn(2, 127, 127)
-    assert float(mask_loss(fine, wanted[:2])) == pytest.approx(
-        float(F.soft_margin_loss(fine, 2 * wanted[:2].float() - 1)), rel=1e-5
-    )
+    expected = F.soft_margin_loss(fine, 2 * wanted[:2].float() - 1)
+    assert float(mask_loss(fine, wanted[:2], everywhere[:2])) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_without_a_mask_the_loss_is_0_and_has_a_gradient() -> None:
     logits = torch.zeros(0, 63, 63, requires_grad=True)
-    loss = mask_loss(logits, torch.zeros(0, 127, 127))
+    nothing = torch.zeros(0, 127, 127, dtype=torch.bool)
+    loss = mask_loss(logits, nothing, nothing)
     loss.backward()
     assert float(loss.detach()) == 0
+    assert logits.grad is not None
+
+
+def test_pixels_that_do_not_count_have_no_gradient() -> None:
+    logits = torch.zeros(1, 4, 4, requires_grad=True)
+    wanted, counts = torch.ones(1, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4, dtype=torch.bool)
+    counts[0, :2] = True
+    loss = mask_loss(logits, wanted, counts)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(float(np.log(2)))
+    assert logits.grad is not None
+    assert logits.grad[0, :2].abs().min() > 0
+    assert not logits.grad[0, 2:].any()
 
 
 def test_windows_are_those_of_a_padded_map() -> None:
@@ -321,23 +335,9 @@ def test_the_mask_that_is_wanted_lies_around_its_cell(model: str) -> None:
 
     class Right(Recorded):
         def coarse(self, pairs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-            corner = [int(127 + 64 + stride * (int(v) - cells // 2)) for v in (rows[0], columns[0])]
-            part = wide[0, corner[0] : corner[0] + 127, corner[1] : corner[1] + 127].float()
-            return (
-                (40 * part - 20).expand(1, 127, 127)
-                if len(pairs) == 1
-                else torch.stack(
-                    [
-                        40 * wide[int(p), t : t + 127, s : s + 127].float() - 20
-                        for p, t, s in zip(
-                            pairs,
-                            (127 + 64 + stride * (rows - cells // 2)).tolist(),
-                            (127 + 64 + stride * (columns - cells // 2)).tolist(),
-                            strict=True,
-                        )
-                    ]
-                )
-            )
+            corners = [(127 + 64 + stride * (places - cells // 2)).tolist() for places in (rows, columns)]
+            where = zip(pairs.tolist(), *corners, strict=True)
+            return torch.stack([40 * wide[pair, top : top + 127, left : left + 127].float() - 20 for pair, top, left in where])
 
         refined = coarse
 
@@ -378,7 +378,3 @@ def test_windows_of_the_small_network_are_the_patch_around_the_cell() -> None:
         found = np.argwhere(seen[0] > 0) * layer
         assert found.min(0).tolist() == [32, 64]
         assert found.max(0).tolist() == [64 - layer, 96 - layer]
-
-
-def test_the_box_of_a_target_is_kept_beside_its_mask() -> None:
-    assert Box(*map(float, world_pairs()[3].box)) == Box(*map(float, world_pairs(masked=False)[3].box))

@@ -43,7 +43,10 @@ def cut(image: Image, center: tuple[float, float], side: float, size: int, fill:
 
 
 def cut_mask(mask: NDArray[np.bool_], center: tuple[float, float], side: float, size: int) -> NDArray[np.uint8]:
-    """The square window of a mask (H, W) as a patch (size, size): 0 to 255, the share of each pixel that is in the mask."""
+    """The square window of a mask (H, W), with this centre and side in image pixels, as a patch (size, size).
+
+    Its pixels have 0 to 255, the share of each that is in the mask.
+    """
     patch = np.empty((size, size), np.uint8)
     _cut_into(patch, mask.astype(np.uint8) * np.uint8(255), center, side, (0.0, 0.0, 0.0))
     return patch

@@ -29,7 +29,8 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         learns = torch.is_grad_enabled() and (self.weight.requires_grad or x.requires_grad)
-        if not learns or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        folded = self.bias is not None
+        if folded or not learns or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         reduced = torch.get_autocast_dtype("cpu")
         maps: Tensor = _Float32Gradient.apply(x.to(reduced), self.weight.to(reduced), self)  # type: ignore[no-untyped-call]

@@ -83,10 +83,6 @@ class NanoTrackBranch(nn.Module):
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
         """Template features (B, C, 8, 8) and search features (B, C, H, W) -> (B, outputs, H - 1, W - 1)."""
-
-        def grouped(templates: Tensor, searches: Tensor) -> Tensor:
-            return grouped_depthwise_cross_correlation(templates, searches[:, 0])[:, None]
-
         return self._read(self.template(z), self.search(x), grouped)
 
     def _read(self, kernels: Tensor, searches: Tensor, correlation: Correlation) -> Tensor:
@@ -103,6 +99,11 @@ class NanoTrackBranch(nn.Module):
 def middle_correlation(templates: Tensor, searches: Tensor, correlation: Correlation = depthwise_cross_correlation) -> Tensor:
     """Depth-wise correlation with the middle of templates (N, C, 8, 8): (N, S, C, H, W) -> (N, S, C, H - 1, W - 1)."""
     return correlation(central_cells(templates, MIDDLE_CELLS), F.pad(searches, (1, 1, 1, 1)))
+
+
+def grouped(templates: Tensor, searches: Tensor) -> Tensor:
+    """`depthwise_cross_correlation` of one search map a target, (N, 1, C, H, W): faster to train."""
+    return grouped_depthwise_cross_correlation(templates, searches[:, 0])[:, None]
 
 
 def pixelwise_cross_correlation(templates: Tensor, searches: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ do not learn any more.
 Differences between the official code and this code:
 * Masks are made at the cells of positive anchors in both; in the official code at all of them, here at `MOST_MASKS` a pair at
   most, on average over the batch, drawn at random: so a step has a bound on memory and time.
+* Pixels beyond the search patch have no gradient in both; the mean is over the others here, and over all of them there.
 * A mask is wanted of the 127 px around the cell. Those windows lie on whole pixels of the patch there; here, too, where the
   size of the search patch lets the cells do so (255 and 143 do).
 """
@@ -57,12 +58,12 @@ def mask_losses(settings: Any, *, side: int) -> Mapping[str, Loss]:
     boxes, labels = (ellipse_loss, ellipse_labels) if one else (overlap_loss, overlap_labels)
 
     def first(answer: tuple[Any, ...], grid: Tensor, targets: Targets) -> Tensor:
-        cells, wanted = _masked_cells(labels(grid, targets), grid, targets, side)
-        return boxes(answer, grid, targets) + MASK_WEIGHT * mask_loss(answer[2].coarse(*cells), wanted)
+        cells, masks = _masked_cells(labels(grid, targets), grid, targets, side)
+        return boxes(answer, grid, targets) + MASK_WEIGHT * mask_loss(answer[2].coarse(*cells), masks == SEEN, masks != UNKNOWN)
 
     def second(answer: tuple[Any, ...], grid: Tensor, targets: Targets) -> Tensor:
-        cells, wanted = _masked_cells(labels(grid, targets), grid, targets, side)
-        return MASK_WEIGHT * mask_loss(answer[2].refined(*cells), wanted)
+        cells, masks = _masked_cells(labels(grid, targets), grid, targets, side)
+        return MASK_WEIGHT * mask_loss(answer[2].refined(*cells), masks == SEEN, masks != UNKNOWN)
 
     return {"mask": judged(settings, first), "refinement": judged(settings, second)}
 
@@ -78,7 +79,10 @@ def cell_windows(
 
 
 def _masked_cells(labels: Tensor, grid: Tensor, targets: Targets, side: int) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-    """Pairs, rows and columns of the cells whose masks are learnt, (M,) each, and the masks (M, side, side) wanted there."""
+    """Pairs, rows and columns of the cells whose masks are learnt, (M,) each, and the masks (M, side, side) there.
+
+    They have `SEEN` where the target is, and `UNKNOWN` beyond the search patch.
+    """
     positive = (labels == 1).any(1)
     if not targets.masks.numel():
         positive = torch.zeros_like(positive)
@@ -90,5 +94,5 @@ def _masked_cells(labels: Tensor, grid: Tensor, targets: Targets, side: int) -> 
     corners = (grid[:2, 0, rows, columns] - side / 2).round().long()  # x, y: from the middles of the cells
     if not targets.masks.numel():
         return (pairs, rows, columns), torch.zeros((0, side, side), device=grid.device)
-    wanted = windows_of(targets.masks[:, None], pairs, corners[1], corners[0], side)[:, 0] == SEEN
-    return (pairs, rows, columns), wanted
+    masks = windows_of(targets.masks[:, None], pairs, corners[1], corners[0], side, beyond=UNKNOWN)[:, 0]
+    return (pairs, rows, columns), masks

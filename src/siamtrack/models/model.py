@@ -46,8 +46,8 @@ class Model:
         build: the network with these settings, at the start of its training.
         procedure: the file in `trackers/` that tracks with such a network, and the settings there that follow from its own.
         losses: by the names that a recipe has for them, for these settings of the network.
-        features: whether `forward` ends with the features of template and search patch, which a teacher can be compared with:
-            one map each, or a list of them.
+        features: whether `forward` of networks without masks ends with the features of template and search patch, which a
+            teacher can be compared with: one map each, or a list of them.
         masks: whether a network with these settings learns masks, so that training pairs have to have them.
         later: beginnings of the names of parameters that a network to start with may lack, as they are learnt last.
     """

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from siamtrack.layers.mask_heads import Refinement
 from siamtrack.layers.mobilenet_v3 import TOTAL_STRIDE_PX, MobileNetV3
-from siamtrack.layers.nanotrack_head import TEMPLATE_CELLS, NanoTrackHead, conv_norm, middle_correlation
+from siamtrack.layers.nanotrack_head import TEMPLATE_CELLS, NanoTrackHead, conv_norm, grouped, middle_correlation
 from siamtrack.layers.rpn_losses import LARGEST
 from siamtrack.models.mask_training import cell_windows, mask_losses
 from siamtrack.models.model import Loss, Model
@@ -174,7 +174,7 @@ class NanoTrackMask(NanoTrack):
         template, searches = self.backbone(z)[-1], self.backbone(x)
         last = _whole_strides(searches[-1], x)
         cls, sides = self.head(template, last)
-        correlation = middle_correlation(self.mask_template(template), self.mask_search(last)[:, None])[:, 0]
+        correlation = middle_correlation(self.mask_template(template), self.mask_search(last)[:, None], grouped)[:, 0]
         return cls, _offsets(sides), _CellMasks(self, correlation, [searches[layer] for layer in LAYERS])
 
 

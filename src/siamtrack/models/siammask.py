@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from siamtrack.errors import SettingsError, nearest
-from siamtrack.layers.mask_heads import MaskHead, Refinement
+from siamtrack.layers.mask_heads import FINE_CELLS, MaskHead, Refinement
+from siamtrack.layers.mask_losses import enlarged
 from siamtrack.layers.neck import Neck, central_cells
 from siamtrack.layers.resnet import BLOCKS, ResNet, official_name
 from siamtrack.layers.rpn_heads import DepthwiseHead
@@ -112,10 +113,10 @@ class SiamMask(nn.Module):
             windows: if refined, what layers 2, 1 and 0 see there: (M, ., 15, 15), (M, ., 31, 31), (M, ., 61, 61).
 
         Returns:
-            (M, 127, 127), or (M, 63, 63) if not refined.
+            (M, 127, 127); those of 63 x 63 enlarged corner to corner, as the loss sees them, if not refined.
         """
         if self.refine is None:
-            return self.mask.coarse(cells)
+            return enlarged(self.mask.coarse(cells), FINE_CELLS)
         refined: Tensor = self.refine(cells, windows)
         return refined
 
@@ -226,8 +227,8 @@ def _procedure(settings: SiamMaskNetworkSettings) -> tuple[str, Mapping[str, Any
 
 
 def _losses(settings: SiamMaskNetworkSettings) -> Mapping[str, Loss]:
-    known = mask_losses(settings, side=TEMPLATE_PX)
-    return known if settings.refined else {"mask": known["mask"]}
+    stage = "refinement" if settings.refined else "mask"  # what a stage does not learn must not be given a loss
+    return {stage: mask_losses(settings, side=TEMPLATE_PX)[stage]}
 
 
 MODEL = Model(

@@ -32,6 +32,10 @@ class Shot:
     layers: Sequence[Layer]  # on this canvas, the one furthest back first
     light: NDArray[np.uint8] | None  # (256, 3): what becomes of each value of red, green, blue; None: it stays
 
+    def parts(self) -> list[Drawn | None]:
+        """The layers, drawn on this canvas; None for those that do not reach it."""
+        return [drawn(layer, (self.width, self.height)) for layer in self.layers]
+
     def painted(self, parts: Sequence[Drawn | None] | None = None) -> Image:
         """The picture, (height, width, 3).
 
@@ -41,16 +45,16 @@ class Shot:
         image = smeared(ground_seen(self.ground, self.ground_map, self.width, self.height), self.ground_smear)
         if self.defocus:
             image = np.asarray(cv2.GaussianBlur(image, (0, 0), self.defocus), np.uint8)
-        for part in [drawn(layer, (self.width, self.height)) for layer in self.layers] if parts is None else parts:
+        for part in self.parts() if parts is None else parts:
             if part is not None:
                 lay_over(image, part)
         return image if self.light is None else np.asarray(cv2.LUT(image, self.light[None]), np.uint8)
 
-    def mask(self, target: int) -> NDArray[np.uint8]:
-        """(height, width), 255 where layer `target` is solid and nothing lies over it, else 0."""
+    def mask(self, target: int, parts: Sequence[Drawn | None]) -> NDArray[np.uint8]:
+        """(height, width), 255 where layer `target` is solid and nothing lies over it, else 0; `parts` as for `painted`."""
         plane = np.zeros((self.height, self.width), np.uint8)
-        for number, layer in enumerate(self.layers[target:]):
-            if (part := drawn(layer, (self.width, self.height))) is not None:
+        for number, part in enumerate(parts[target:]):
+            if part is not None:
                 part.put(plane, 0 if number else 255)
         return plane
 
@@ -71,7 +75,20 @@ class Window:
 
         A window that shows nothing of the frame has the mean colour of what would lie there.
         """
-        image = self._enlarged(self.shot.painted())
+        return self._filled(self.shot.painted())
+
+    def masked(self) -> tuple[Image, Fill, NDArray[np.uint8] | None]:
+        """The same, and the mask (size, size) of the target inside the frame, 0 to 255; None where none is wanted."""
+        if self.target is None:
+            return *self.painted(), None
+        parts = self.shot.parts()
+        mask = self._enlarged(self.shot.mask(self.target, parts))
+        left, top, right, bottom = self.inside
+        mask[:top], mask[bottom:], mask[:, :left], mask[:, right:] = 0, 0, 0, 0
+        return *self._filled(self.shot.painted(parts)), mask
+
+    def _filled(self, canvas: Image) -> tuple[Image, Fill]:
+        image = self._enlarged(canvas)
         left, top, right, bottom = self.inside
         inside = image[top:bottom, left:right]
         fill = mean_colour(inside if inside.size else image)
@@ -80,15 +97,6 @@ class Window:
             image[...] = np.array(fill).round().astype(np.uint8)
             image[top:bottom, left:right] = kept
         return image, fill
-
-    def mask(self) -> NDArray[np.uint8] | None:
-        """(size, size), 0 to 255: how much of each pixel shows the target, inside the frame; None where none is wanted."""
-        if self.target is None:
-            return None
-        mask = self._enlarged(self.shot.mask(self.target))
-        left, top, right, bottom = self.inside
-        mask[:top], mask[bottom:], mask[:, :left], mask[:, right:] = 0, 0, 0, 0
-        return mask
 
     def _enlarged(self, canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
         factor = self.enlarged

@@ -54,7 +54,8 @@ class MaskSettings:
 
     def __post_init__(self) -> None:
         check_limits(self, {"threshold": (0, 0.999), "min_area": (0, 1e9)})
-        if not len(self.strides) == len(self.sides) == len(self.pads) or min(*self.strides, *self.sides, *self.pads) < 1:
+        numbers = [*self.strides, *self.sides, *self.pads]
+        if not len(self.strides) == len(self.sides) == len(self.pads) or min(numbers, default=0) < 1:
             raise SettingsError(
                 f"The settings strides, sides and pads of masks are {self.strides}, {self.sides} and {self.pads}; expected as "
                 "many numbers in each, 1 or more."
@@ -104,7 +105,7 @@ def windows_around(
         (C,), and of each layer what the window shows, such as (., 15, 15); zeros beyond the borders.
     """
     found = [correlation[:, row, column]]
-    for layer, (stride, side, pad) in zip(layers, windows, strict=False):
+    for layer, (stride, side, pad) in zip(layers, windows if layers else (), strict=True):
         window = np.zeros((len(layer), side, side), np.float32)
         top, left = stride * row - pad, stride * column - pad
         corner = zip((top, left), layer.shape[1:], strict=True)

@@ -28,7 +28,7 @@ from siamtrack.training.augment import AugmentSettings, make_pair
 
 _CLIP_TRIES = 1000  # clips without a usable target, one after another
 _FRAME_TRIES = 20  # crops that cannot be read, one after another
-_OTHER_TRIES = 8  # for a clip of the same category
+_OTHER_TRIES = 8  # for a clip of the category that is wanted
 _CLIPS_EXPLAINED = 100  # that are looked at to say why none can be used
 _CLIPS_KEPT = 20_000  # whose usable rows a loading process remembers; those of TrackingNet take 250 MB
 
@@ -48,7 +48,7 @@ class SamplingSettings:
     """
 
     negative: float = 0.0  # share of all pairs, of pictures and worlds too, that are of two targets; PySOT 0.2, SiamFC 0
-    same_category: float = 1.0  # share of these that are of one category; DaSiamRPN has both kinds and does not say how many
+    same_category: float = 1.0  # share of those of videos that are of one category; DaSiamRPN has both and no numbers
     max_frame_gap: int = 100  # between the two frames; SiamFC sec. 3.2 and its official code
     min_area_px: float = 20.0  # of the box
     min_side_px: float = 20.0

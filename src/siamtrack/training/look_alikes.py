@@ -63,8 +63,8 @@ class Paste(NamedTuple, Generic[P]):
     def hide(self, mask: NDArray[np.uint8]) -> None:
         """Takes what it covers out of a mask (S, S, 1), in place."""
         left, top, right, bottom = self.piece
-        alpha = (255 * soft_alpha(bottom - top, right - left)).astype(np.uint8) if self.soft else None
-        if alpha is not None:
+        if self.soft:
+            alpha = (255 * soft_alpha(bottom - top, right - left)).astype(np.uint8)
             paste(mask, np.dstack([np.zeros_like(alpha), alpha]), self.matrix)
         else:
             x, y = (int(v) for v in self.matrix[:2, 2])

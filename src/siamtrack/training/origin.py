@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from siamtrack.layers.mobilenet import MobileNetV2
 from siamtrack.layers.resnet import ResNet
 from siamtrack.settings import from_mapping, read_toml
 from siamtrack.training.checkpoint import RUN_WEIGHTS, last_checkpoint, load_checkpoint
+from siamtrack.training.parameters import first_epoch_of
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.sources import HELD_OUT, TrainingData
 from siamtrack.training.teacher import check_teacher, digest
@@ -73,7 +75,7 @@ def check_networks(
             f"The network to start with has {_differences(initial.settings, recipe.network)}; give another network or set the "
             "recipe's [network]."
         )
-    if recipe.batch_norm == "train" and _is_folded(initial):
+    if recipe.batch_norm == "train" and _is_folded(initial, recipe):
         raise SettingsError(
             "The network to start with has its batch norm folded into the convolutions, as model folders have; training it "
             "again would undo that. Add --set batch_norm=frozen."
@@ -99,9 +101,10 @@ def _differences(found: Any, wanted: Any) -> str:
     return ", ".join(f"{name} {a}, the recipe's {b}" for name, a, b in pairs if a != b) or "other parameters than the recipe's"
 
 
-def _is_folded(network: nn.Module) -> bool:
-    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    return any(_does_nothing(m) for m in norms)
+def _is_folded(network: nn.Module, recipe: Recipe) -> bool:
+    """Whether a batch norm that is to learn is folded."""
+    norms = ((name, m) for name, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d))
+    return any(_does_nothing(m) and math.isfinite(first_epoch_of(recipe, name)) for name, m in norms)
 
 
 def _does_nothing(norm: nn.BatchNorm2d) -> bool:

@@ -32,7 +32,7 @@ def optimizer_of(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
                 raise SettingsError(f"{table} names '{prefix}', but no parameter's name begins so. Known: {', '.join(known)}.")
     for name, parameter in network.named_parameters():
         if name not in frozen:
-            key = _of(recipe.first_epoch, name, 0.0), _of(recipe.rate_factor, name, 1.0), parameter.ndim > 1
+            key = first_epoch_of(recipe, name), _of(recipe.rate_factor, name, 1.0), parameter.ndim > 1
             groups.setdefault(key, []).append(parameter)
     if not any(first == 0 for first, _, _ in groups):
         raise SettingsError("The recipe leaves no parameter to learn in the first epoch; look at first_epoch and batch_norm.")
@@ -43,6 +43,11 @@ def optimizer_of(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(rows, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True)
     return torch.optim.AdamW(rows, lr=recipe.learning_rate, fused=True)
+
+
+def first_epoch_of(recipe: Recipe, name: str) -> float:
+    """From which epoch on a parameter, or a part of the network, of that name learns; inf: never."""
+    return _of(recipe.first_epoch, name, 0.0)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

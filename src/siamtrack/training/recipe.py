@@ -67,7 +67,7 @@ class Recipe:
     pairs_per_epoch: int = 53_200
     batch_size: int = 8  # pairs a step, of all processes together
     accumulation: int = 1  # a process computes its share in so many parts, one after another; batch norm sees one part
-    loss: str = "logistic"  # or bce, contrastive, triplet, see `siamtrack.layers.losses`; rpn for networks with an RPN head
+    loss: str = "logistic"  # or bce, contrastive, triplet; rpn, box_adaptive; mask, refinement: what the kind of network has
     optimizer: str = "sgd"  # or adamw
     schedule: str = "geometric"  # an epoch at a time; or cosine (a step at a time), steps, constant
     learning_rate: float = 1e-2  # highest, after warm-up

@@ -33,7 +33,8 @@ class TrackingValidation:
 
     def __init__(self, recipe: Recipe, data: TrainingData) -> None:
         procedure, settings = recipe.kind.procedure(recipe.network)
-        self._procedure, self._settings = procedure, dict(settings) | {"context": recipe.context}
+        settings = {name: value for name, value in settings.items() if name != "mask"}  # boxes alone are measured
+        self._procedure, self._settings = procedure, settings | {"context": recipe.context}
         held_out = [
             (training_set, name)
             for training_set in data.sets

@@ -59,7 +59,7 @@ class WorldPairs:
         self._masked = masked
 
     def __getitem__(self, number: int) -> Pair:
-        return self.plan(number).drawn(lambda window: Crop(*window.painted(), window.mask()))
+        return self.plan(number).drawn(lambda window: Crop(*window.masked()))
 
     def plan(self, number: int, *, draws_noise: bool = True) -> PairPlan[Window]:
         """What is to be painted for a pair.
