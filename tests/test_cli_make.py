@@ -14,6 +14,7 @@ from siamtrack.model_folder import read_model_folder
 torch = pytest.importorskip("torch")
 
 
+@pytest.mark.slow
 def test_from_a_checkpoint_to_boxes(tmp_path: Path) -> None:
     from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 

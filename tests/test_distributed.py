@@ -58,6 +58,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_clips(tmp_path_factory.mktemp("clips"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path, accumulation: int) -> None:
     """The same curve as one process with the whole batch, batch norm, clipping and validation included, and the same weights,
@@ -75,6 +76,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path, accumu
         assert torch.allclose(value.float(), parameters(tmp_path / "two")[name].float(), atol=2e-3, rtol=1e-2), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poisoned", [0, 1])
 def test_both_stop_when_one_has_a_loss_that_is_not_finite(tmp_path: Path, clips: Path, poisoned: int) -> None:
     """And go on together, to the last bit as if nothing had been."""

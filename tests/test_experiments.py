@@ -128,6 +128,7 @@ def test_a_finished_experiment_is_not_repeated(first: Path) -> None:
     assert all_files(first) == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_experiment_comes_to_the_same_end(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
@@ -214,6 +215,7 @@ def test_the_model_of_thesis_2_follows_the_square(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "out" / "tracks" / "model" / "squares-4px.txt").is_file()  # whatever the model is called
 
 
+@pytest.mark.slow
 def test_thesis_3_compares_both_trackers(first: Path, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_thesis_3(out, EFFORT, Compared(trained=first, model=str(first), videos=clips))
@@ -274,6 +276,7 @@ def test_targets_of_rendered_scenes_grow(tmp_path: Path) -> None:
         assert sum(1 for _ in video.frames()) == len(video.boxes)
 
 
+@pytest.mark.slow
 def test_losses_learn_from_the_same_pairs(tmp_path: Path, clips: Path) -> None:
     out = tmp_path / "out"
     run_losses(out, EFFORT, videos=clips)

@@ -90,6 +90,7 @@ def test_resuming_is_exact(
     assert rows(straight, *LEARNT) == rows(stopped, *LEARNT)
 
 
+@pytest.mark.slow
 def test_resuming_after_kill_9_is_exact(tmp_path: Path) -> None:
     """With a loading process and clips, by the command line, killed in the middle of an epoch wherever that happens to be."""
     draw_clips(tmp_path / "clips")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,7 @@ from siamtrack.training.augment import OFF, AugmentSettings
 from siamtrack.training.clip_pairs import ClipPairs, SamplingSettings
 from siamtrack.training.data import batches
 from siamtrack.training.look_alikes import Paste
+from siamtrack.training.loop import train
 from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import TrainingData, WorldData
 from siamtrack.training.world_pairs import WorldPairs
@@ -378,3 +380,23 @@ def test_windows_of_the_small_network_are_the_patch_around_the_cell() -> None:
         found = np.argwhere(seen[0] > 0) * layer
         assert found.min(0).tolist() == [32, 64]
         assert found.max(0).tolist() == [64 - layer, 96 - layer]
+
+
+def test_a_trained_network_learns_masks_and_nothing_else(tmp_path: Path) -> None:
+    """From one without the branch: what it has stays as it is to the last bit, the statistics of its batch norms, too."""
+    torch.manual_seed(0)
+    plain = model_kind("nanotrack").build(NanoTrackNetworkSettings(width=0.25, tower=1))
+    texts = ("network.width=0.25", "network.tower=1", "epochs=1", "pairs_per_epoch=8", "batch_size=4", "validation_pairs=0")
+    recipe = read_recipe("siammask-small", overrides=texts)
+    before = {name: value.clone() for name, value in plain.state_dict().items()}
+    trained = train(recipe, TrainingData(world=WorldData()), tmp_path / "run", initial=plain, workers=0)
+    after = trained.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    fresh = set(after) - set(before)
+    assert {name.split(".")[0] for name in fresh} == {"mask_template", "mask_search", "refine"}
+    torch.manual_seed(recipe.seed)
+    new = recipe.kind.build(recipe.network).state_dict()
+    assert all(not torch.equal(after[name], new[name]) for name in fresh if name.endswith("weight") and after[name].ndim == 4)
+    other = replace(recipe, network=NanoTrackNetworkSettings(masks=True))
+    with pytest.raises(SettingsError, match="network to start with has"):
+        train(other, TrainingData(world=WorldData()), tmp_path / "x", initial=plain)
