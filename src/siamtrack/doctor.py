@@ -11,6 +11,7 @@ import siamtrack
 from siamtrack.errors import ModelError
 from siamtrack.library import EMBEDDED, model_names
 from siamtrack.model_folder import read_model_folder
+from siamtrack.runtimes.openvino_core import openvino_core
 
 PACKAGES = ("numpy", "opencv-python-headless", "openvino", "av", "onnxruntime", "torch")
 VECTOR_UNITS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")  # as Linux names them
@@ -26,9 +27,7 @@ class Findings:
 
 def examine() -> Findings:
     """Looks at the packages, the processor and the models."""
-    import openvino
-
-    core = openvino.Core()
+    core = openvino_core()
     capabilities = set(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     facts = [
         ("siamtrack", siamtrack.__version__),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from siamtrack.runtimes.openvino_core import openvino_core
 from siamtrack.tracking import Maps
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
@@ -29,7 +30,6 @@ class OpenVINONetwork:
     ) -> None:
         import openvino
 
-        self._core = openvino.Core()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         hints = {"float32": "f32", "bfloat16": "bf16"}
         if precision in hints:
@@ -45,7 +45,7 @@ class OpenVINONetwork:
         )
 
     def _compiled(self, graph: Path) -> Any:
-        return self._core.compile_model(str(graph), "CPU", self._options)
+        return openvino_core().compile_model(str(graph), "CPU", self._options)
 
     def embed(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `siamtrack.tracking.Network.embed`."""

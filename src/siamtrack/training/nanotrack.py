@@ -18,6 +18,7 @@ from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.layers.rpn_losses import corners, overlaps
 from siamtrack.models.nanotrack import NanoTrackNetworkSettings
 from siamtrack.models.rpn_training import anchors_of
+from siamtrack.runtimes.openvino_core import openvino_core
 from siamtrack.trackers.anchors import anchor_grid
 from siamtrack.training.lessons import Lesson, feature_loss
 from siamtrack.training.recipe import Recipe
@@ -163,7 +164,7 @@ def _compiled(folder: Path, file: File) -> Any:
     if not path.is_file():
         names = ", ".join(known.name for known in FILES.values())
         raise WeightsError(f"There is no file '{path}'. The folder of a NanoTrack v3 has {names}.")
-    core = openvino.Core()
+    core = openvino_core()
     try:
         graph = core.read_model(str(path))
     except RuntimeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def check_networks(
             f"The network to start with has {_differences(initial.settings, recipe.network)}; give another network or set the "
             "recipe's [network]."
         )
-    if recipe.batch_norm == "train" and _is_folded(initial, recipe):
+    if recipe.batch_norm == "train" and _is_folded(initial, lambda name: math.isfinite(first_epoch_of(recipe, name))):
         raise SettingsError(
             "The network to start with has its batch norm folded into the convolutions, as model folders have; training it "
             "again would undo that. Add --set batch_norm=frozen."
@@ -101,10 +101,10 @@ def _differences(found: Any, wanted: Any) -> str:
     return ", ".join(f"{name} {a}, the recipe's {b}" for name, a, b in pairs if a != b) or "other parameters than the recipe's"
 
 
-def _is_folded(network: nn.Module, recipe: Recipe) -> bool:
-    """Whether a batch norm that is to learn is folded."""
+def _is_folded(network: nn.Module, learns: Callable[[str], bool]) -> bool:
+    """Whether a batch norm that is to learn is folded; that is told by its name."""
     norms = ((name, m) for name, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d))
-    return any(_does_nothing(m) and math.isfinite(first_epoch_of(recipe, name)) for name, m in norms)
+    return any(_does_nothing(m) and learns(name) for name, m in norms)
 
 
 def _does_nothing(norm: nn.BatchNorm2d) -> bool:
