@@ -18,6 +18,8 @@ from siamtrack.box import Box
 from siamtrack.library import open_model
 from siamtrack.synthetic.scene import Pose, Scene
 
+pytestmark = pytest.mark.slow
+
 MODEL = "siamfc"
 SCENES, TARGETS, MOTIONS = 12, 3, 2
 WIDTH, HEIGHT = 256, 192
@@ -77,6 +79,7 @@ def errors() -> dict[str, Errors]:
     return {name: np.concatenate(parts) for name, parts in collected.items()}
 
 
+@pytest.mark.slow
 def test_the_targets_are_found() -> None:
     """Or the averages below would be those of losses."""
     distances = np.hypot(*np.concatenate([errors()["motion"], errors()["opposite"]]).T)

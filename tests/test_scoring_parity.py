@@ -17,6 +17,7 @@ pytestmark = pytest.mark.shared_data
 PARITY: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "metric_parity.py"))
 
 
+@pytest.mark.slow
 def test_every_stated_number_is_ours_within_its_tolerance(shared_data: Path) -> None:
     rows = list(PARITY["compared"](shared_data / "parity"))
     assert len(rows) == 17

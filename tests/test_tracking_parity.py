@@ -14,6 +14,7 @@ from siamtrack.tracking import track
 SHORT = 60  # frames; 7 of the 26 sequences are this short
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_published_weights_reach_their_accuracy(shared_data: Path, tmp_path: Path) -> None:
     export_checkpoint(shared_data / "weights" / "siamfc_3s_color.pth", tmp_path / "published", licence="MIT", card="")
