@@ -199,6 +199,7 @@ def test_initial_weights_are_xaviers() -> None:
 # thesis-2 and thesis-3
 
 
+@pytest.mark.slow
 def test_the_model_of_thesis_2_follows_the_square(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(videos, "SQUARE_FRAMES", 300)  # a mean over fewer says less
     run_thesis_2(tmp_path / "out")
@@ -249,6 +250,7 @@ def test_a_run_that_is_not_finished_is_refused(first: Path, tmp_path: Path) -> N
 # the others
 
 
+@pytest.mark.slow
 def test_scales_are_measured_and_timed(clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_scales(out, videos=clips)

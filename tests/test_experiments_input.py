@@ -71,6 +71,7 @@ def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert ended.err == f"Stopped by Ctrl-C. {kept}\n"
 
 
+@pytest.mark.slow
 def test_scales_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scales, "QUICK_FRAMES", 8)
     monkeypatch.setattr(scales, "QUICK_SCENES", 1)

@@ -124,6 +124,7 @@ def test_three_targets_in_one_call_are_each_alone(name: str) -> None:
             assert together[number].score == pytest.approx(single.score, rel=1e-3, abs=1e-6, nan_ok=True)
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_loss_falls_towards_the_truth(name: str) -> None:
     """A few steps on one pair: gradients reach every part and point the right way."""

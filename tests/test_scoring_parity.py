@@ -36,6 +36,7 @@ def test_a_tracker_is_scored_within_the_time_allowed(
     assert scores.overall.sequences == len(sequences) == (280 if name == "lasot" else 60)
 
 
+@pytest.mark.slow
 def test_results_of_another_benchmark_are_told_by_their_names(shared_data: Path, tmp_path: Path) -> None:
     benchmark, sequences = PARITY["unpacked"](shared_data / "parity" / "otb100.zip", tmp_path / "otb")
     for name, title in (("uav123", "UAV123"), ("vot2018", "VOT"), ("lasot", "LaSOT")):

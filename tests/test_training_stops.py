@@ -138,6 +138,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch
     assert load_checkpoint(tmp_path / CHECKPOINTS / BEST) == STATE
 
 
+@pytest.mark.slow
 def test_a_stop_between_the_best_checkpoint_and_the_last_loses_neither(
     tmp_path: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +218,7 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path: Path, monke
 # Pictures that cannot be read
 
 
+@pytest.mark.slow
 def test_a_few_unreadable_frames_are_skipped_counted_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = draw_clips(tmp_path / "clips", frames=8) / "clip1" / "img" / "00000003.png"
     broken.write_bytes(b"no picture")

@@ -50,6 +50,7 @@ def test_nanotrack_gets_its_published_scores(shared_data: Path, year: int) -> No
     assert value == pytest.approx(expected["eao"], abs=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_tools_differ_on_the_same_files_but_not_by_much(shared_data: Path) -> None:
     sequences = read(shared_data / "parity" / "vot2018.zip", "NanoTrack")

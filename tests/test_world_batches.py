@@ -146,6 +146,7 @@ def test_a_window_that_shows_nothing_of_its_frame_is_one_colour() -> None:
 # Pairs
 
 
+@pytest.mark.slow
 def test_painted_pairs_are_those_of_opencv_alone_and_in_a_batch() -> None:
     source, numbers = pairs(), range(12)
     plans = planned(source, numbers)

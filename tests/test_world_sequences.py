@@ -237,6 +237,7 @@ def test_an_interrupted_table_is_not_there(tmp_path: Path) -> None:
     assert {row.target for row in read_rows(tmp_path / "w" / "a.csv") if row.box.absent and row.frame == 0} == {1}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear all")
