@@ -6,6 +6,9 @@ sec. 3.2, eq. 3, and `select_mask_logistic_loss` of foolwood/SiamMask.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,14 +28,39 @@ def windows_of(maps: Tensor, pairs: Tensor, tops: Tensor, lefts: Tensor, side: i
     Returns:
         (M, C, n, n).
     """
-    along = torch.arange(side, device=maps.device)
-    rows, columns = tops[:, None] + along, lefts[:, None] + along
-    inside = [(places >= 0) & (places < size) for places, size in zip((rows, columns), maps.shape[2:], strict=True)]
-    rows, columns = (places.clamp(0, size - 1) for places, size in zip((rows, columns), maps.shape[2:], strict=True))
-    # two slices of a channels-last map, gathered as one: (M, n, n, C)
-    found = maps.permute(0, 2, 3, 1)[pairs[:, None, None], rows[:, :, None], columns[:, None, :]]
-    known = inside[0][:, :, None, None] & inside[1][:, None, :, None]
-    return torch.where(known, found, torch.full((), beyond, dtype=maps.dtype, device=maps.device)).permute(0, 3, 1, 2)
+    found: Tensor = _Windows.apply(maps, pairs, tops, lefts, side, beyond)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Windows(torch.autograd.Function):
+    """Windows overlap: PyTorch would add up their gradients in any order, and a run would not be the same when it goes on."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, pairs: Tensor, tops: Tensor, lefts: Tensor, side: int, beyond: int) -> Tensor:
+        ctx.shape, ctx.side = maps.shape, side
+        ctx.corners = list(zip(pairs.tolist(), tops.tolist(), lefts.tolist(), strict=True))
+        found = maps.new_full((len(pairs), maps.shape[1], side, side), beyond)
+        for window, (pair, here, there) in zip(found, _Windows.places(ctx), strict=True):
+            window[here] = maps[pair][there]
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        total = gradient.new_zeros(ctx.shape)
+        for window, (pair, here, there) in zip(gradient, _Windows.places(ctx), strict=True):
+            total[pair][there] += window[here]
+        return total, None, None, None, None, None
+
+    @staticmethod
+    def places(ctx: Any) -> Iterator[tuple[int, tuple[Any, ...], tuple[Any, ...]]]:
+        """The map of each window, and which part of the window is which part of the map."""
+        for pair, *corner in ctx.corners:
+            here, there = [], []
+            for first, size in zip(corner, ctx.shape[2:], strict=True):
+                low, high = max(0, -first), max(0, min(ctx.side, size - first))
+                here.append(slice(low, max(low, high)))
+                there.append(slice(first + low, first + max(low, high)))
+            yield pair, (slice(None), *here), (slice(None), *there)
 
 
 def mask_loss(logits: Tensor, wanted: Tensor, counts: Tensor) -> Tensor:
