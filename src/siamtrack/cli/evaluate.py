@@ -104,10 +104,9 @@ def evaluate(
     opener = partial(open_model, tracker, **how, overrides=of_tracker)
     store = ResultStore(results, tracker=name or Path(tracker).name, benchmark=found, protocol=protocol)
     where = Where(workers=workers or os.cpu_count() or 1, ray=ray, threads=threads)
+    whole = wanted
     if protocol == MASKS and sequences is not None:  # objects of a video are followed together
         whole = opened(benchmark, root, ",".join(sorted({video_of(one) for one in wanted})))[1]
-    else:
-        whole = wanted
     tasks = tasks_of(whole, protocol, settings)
     _tell_task(store, tasks, where)
     opened_here = opener()
@@ -215,7 +214,9 @@ def _tell_score(store: ResultStore, wanted: Sequence[BenchmarkSequence], preset:
 
 def _things(store: ResultStore) -> str:
     """What is run one after another."""
-    return "videos" if store.protocol == "masks" else "sequences"
+    from siamtrack.evaluation.protocols_masks import MASKS
+
+    return "videos" if store.protocol == MASKS else "sequences"
 
 
 def _summary(outcome: Outcome) -> str:
