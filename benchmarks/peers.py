@@ -23,15 +23,15 @@ class NanoTrackNetwork:
     """NanoTrack v3 as a network for `trackers/rpn.py`; its distances to four sides become offsets of an anchor of 64 px."""
 
     def __init__(self, folder: Path) -> None:
-        self._network = PublishedNanoTrack(folder)
+        self._network = PublishedNanoTrack(folder, inside=False)
 
     def embed(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `siamtrack.tracking.Network.embed`."""
-        return self._network.features("template", _bgr(patches))[-1]
+        return self._network.features("template", _bgr(patches))[0]
 
     def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
         """See `siamtrack.tracking.Network.match`."""
-        cls, loc = self._network.head(templates, self._network.features("search", _bgr(patches[:, 0]))[-1])
+        cls, loc = self._network.head(templates, *self._network.features("search", _bgr(patches[:, 0])))
         grid = anchor_grid(ANCHORS, cls.shape[-1])
         left, top, right, bottom = np.moveaxis(loc[:, :, None], 1, 0)  # (N, 1, R, R) each
         boxes = np.stack([grid[0] + (right - left) / 2, grid[1] + (bottom - top) / 2, left + right, top + bottom], 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,9 @@ from siamtrack.models.operations import multiply_adds, parameter_count
 from siamtrack.settings import from_mapping
 from siamtrack.trackers.anchors import AnchorSettings, anchor_grid, decode, map_shift
 from siamtrack.training.lessons import Lesson
-from siamtrack.training.nanotrack import FILES, NanoTrackTeacher, PublishedNanoTrack
+from siamtrack.training.nanotrack import FILES, NanoTrackTeacher, PublishedNanoTrack, Taps
+from siamtrack.training.nanotrack_parts import NanoTrackParts
+from siamtrack.training.parts import begin_with, verdict_of
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.teacher import check_teacher, digest
 
@@ -29,8 +33,8 @@ STUDENT = {
 }
 RECIPE = from_mapping(Recipe, STUDENT, where="test")
 ANCHOR = AnchorSettings(stride=16, ratios=(1.0,), scales=(4.0,))
-STAGES = {16: 4, 24: 8, 40: 16, 48: 16, 96: 16}
-"""Strides of the backbone's stages by their channels."""
+TAPS = ((16, 2), (16, 2), (16, 4), (24, 8), (24, 8), (40, 16), (40, 16), (40, 16), (48, 16), (48, 16), (96, 16))
+"""Channels and strides of what the made-up backbone says on its way, and at its end."""
 
 
 def write(path: Path, inputs: list[tuple[int, ...]], nodes: list[onnx.NodeProto], tensors: dict[str, np.ndarray]) -> None:
@@ -48,26 +52,39 @@ def write(path: Path, inputs: list[tuple[int, ...]], nodes: list[onnx.NodeProto]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Stage by stage every 4th, 8th or 16th pixel, one channel after another; the head repeats the mean of two of them."""
+    """Part by part some of the pixels, one channel after another; the head sums four neighbours, a number of times."""
     for part in ("template", "search"):
         file, shapes, names = FILES[part]
-        nodes, tensors, last = [], {}, "nothing"
-        for (channels, stride), name in zip(STAGES.items(), (*names, ""), strict=True):
+        nodes, tensors, outputs = [], {}, [f"s{number}" for number in range(len(TAPS))]
+        for output, name, (channels, stride) in zip(outputs, (*names, ""), TAPS, strict=True):
             picked = np.zeros((channels, 3, 1, 1))
             picked[np.arange(channels), np.arange(channels) % 3] = 1
-            tensors[f"w{channels}"] = picked
-            nodes.append(helper.make_node("Conv", ["x0", f"w{channels}"], [f"s{channels}"], name=name, strides=[stride] * 2))
-            nodes.append(helper.make_node("ReduceMean", [f"s{channels}"], [f"m{channels}"]))  # so that no stage is for nothing
-            last = f"s{channels}"
-        tensors["zero"] = np.zeros(1)
-        nodes.append(helper.make_node("Sum", [f"m{channels}" for channels in STAGES], ["means"]))
-        nodes.append(helper.make_node("Mul", ["means", "zero"], ["none"]))
-        nodes.append(helper.make_node("Add", [last, "none"], ["y"]))
+            tensors[f"w{output}"] = picked
+            nodes.append(helper.make_node("Conv", ["x0", f"w{output}"], [output], name=name, strides=[stride] * 2))
+        _end(nodes, tensors, outputs, ["y"])
         write(tmp_path / file, shapes, nodes, tensors)
-    file, shapes, _ = FILES["head"]
-    nodes = [helper.make_node("Conv", ["x1", "c"], ["y"]), helper.make_node("Conv", ["x1", "l"], ["b"])]
-    write(tmp_path / file, shapes, nodes, {"c": np.ones((2, 96, 2, 2)), "l": np.ones((4, 96, 2, 2))})
+    file, shapes, names = FILES["head"]
+    nodes, tensors, outputs = [], {}, [f"s{number}" for number in range(len(names))]
+    for number, (output, name) in enumerate(zip(outputs, names, strict=True)):
+        channels = {"Conv_27": 64, "Conv_45": 64, "Conv_123": 4}.get(name, 96)
+        tensors[f"w{output}"] = np.full((channels, 96, 2, 2), number)
+        nodes.append(helper.make_node("Conv", ["x1", f"w{output}"], [output], name=name))
+    tensors |= {"c": np.ones((2, 96, 2, 2)), "l": np.ones((4, 96, 2, 2))}
+    nodes += [helper.make_node("Conv", ["x1", kernel], [output]) for kernel, output in (("c", "sc"), ("l", "sl"))]
+    _end(nodes, tensors, [*outputs, "sc"], ["y"])
+    _end(nodes, tensors, ["sl"], ["b"])
+    write(tmp_path / file, shapes, nodes, tensors)
     return tmp_path
+
+
+def _end(nodes: list[onnx.NodeProto], tensors: dict[str, np.ndarray], found: list[str], outputs: list[str]) -> None:
+    """The last of what is found ends the graph, with nothing of all the others, so that none of them is for nothing."""
+    (output,) = outputs
+    nodes += [helper.make_node("ReduceMean", [name], [f"m{name}"]) for name in found]
+    tensors["zero"] = np.zeros(1)
+    nodes.append(helper.make_node("Sum", [f"m{name}" for name in found], [f"means{output}"]))
+    nodes.append(helper.make_node("Mul", [f"means{output}", "zero"], [f"none{output}"]))
+    nodes.append(helper.make_node("Add", [found[-1], f"none{output}"], [output]))
 
 
 def pixels(side: int, count: int = 2) -> torch.Tensor:
@@ -141,12 +158,19 @@ def test_wrong_settings_are_refused(wrong: dict[str, float]) -> None:
 
 def test_it_is_asked_pair_by_pair_in_bgr(folder: Path) -> None:
     z, x = pixels(127), pixels(255)
-    cls, loc, templates, searches = PublishedNanoTrack(folder)(z, x)
-    assert (tuple(cls.shape), tuple(loc.shape)) == ((2, 2, 15, 15), (2, 4, 15, 15))
-    for stages, seen in ((templates, z), (searches, x)):
-        for found, (channels, stride) in zip(stages, STAGES.items(), strict=True):
-            assert found.shape[1] == channels
-            assert torch.equal(found[:, :3], seen.flip(1)[:, :, ::stride, ::stride])
+    found = PublishedNanoTrack(folder)(z, x)
+    for taps, seen in ((found.template, z), (found.search, x)):
+        for tap, (channels, stride) in zip(taps, TAPS, strict=True):
+            assert tap.shape[1] == channels
+            assert torch.equal(tap[:, :3], seen.flip(1)[:, :, ::stride, ::stride])
+    sums = torch.nn.functional.conv2d(found.search[-1], torch.ones(1, 96, 2, 2))
+    for first, taps in ((0, found.loc), (9, found.cls[:-1])):
+        for number, tap in enumerate(taps, first):
+            assert torch.allclose(tap, sums * number)
+    assert torch.allclose(found.cls[-1], sums.expand(2, 2, 15, 15))
+    assert [tuple(taps[-1].shape) for taps in found[2:]] == [(2, 2, 15, 15), (2, 4, 15, 15)]
+    _, sides = PublishedNanoTrack(folder, inside=False).head(found.template[-1].numpy(), found.search[-1].numpy())
+    assert np.allclose(sides, sums.expand(2, 4, 15, 15))
 
 
 def test_files_are_checked(folder: Path, tmp_path: Path) -> None:
@@ -213,7 +237,7 @@ def test_a_student_is_told_of_boxes(folder: Path) -> None:
     teacher._teacher = SaysAlways(cls, loc)  # type: ignore[assignment]
     lesson = teacher.lesson(pixels(127, 1), pixels(255, 1))
     assert lesson.boxes is not None
-    assert torch.allclose(lesson.boxes[0].flatten(1).T, torch.tensor([left, top, right, bottom]))
+    assert torch.allclose(lesson.boxes[0, :, 6:8, 7:9].flatten(1).T, torch.tensor([left, top, right, bottom]))
     said = torch.stack(
         [(6 - columns) / 64, (-20 - rows) / 64, torch.full((15, 15), 72 / 64).log(), torch.full((15, 15), 60 / 64).log()]
     )
@@ -226,9 +250,9 @@ class SaysAlways:
     """A teacher of one pair that looks at nothing."""
 
     def __init__(self, cls: torch.Tensor, loc: torch.Tensor) -> None:
-        self.answer = cls, loc, [torch.zeros(1, 96, 8, 8)], [torch.zeros(1, 96, 16, 16)]
+        self.answer = Taps([torch.zeros(1)] * 11, [torch.zeros(1)] * 11, [cls], [loc.clamp_min(1).log()])
 
-    def __call__(self, *_: torch.Tensor) -> tuple[object, ...]:
+    def __call__(self, *_: torch.Tensor) -> Taps:
         return self.answer
 
 
@@ -262,6 +286,125 @@ def test_a_student_learns_from_it(folder: Path) -> None:
         optimizer.step()
         found.append([float(d.detach()) for d in distances])
     assert all(last < first for first, last in zip(found[0], found[-1], strict=True))
+
+
+# Part by part
+
+
+class Knows(PublishedNanoTrack):
+    """A teacher that is a network of the student's own layout."""
+
+    def __init__(self, network: NanoTrack) -> None:
+        torch.nn.Module.__init__(self)
+        self._network = network
+
+    @torch.no_grad()
+    def forward(self, z: torch.Tensor, x: torch.Tensor) -> Taps:
+        backbone = self._network.backbone
+        features = []
+        for seen in (z, x):
+            found = [backbone.stem[:2](seen), backbone.stem(seen)]
+            for block in backbone.blocks:
+                found.append(block(found[-1]))
+            features.append(found)
+        answers = []
+        for branch in (self._network.head.cls, self._network.head.loc):
+            pixelwise, depthwise = branch.correlations(features[0][-1], features[1][-1])
+            said = [pixelwise, branch.join(torch.cat((pixelwise, depthwise), 1))]
+            for block in branch.tower:
+                said.append(block(said[-1]))
+            answers.append([*said, branch.answer(said[-1])])
+        answers[1][-1] = answers[1][-1] + math.log(32)
+        return Taps(*features, *answers)
+
+
+def random_network(seed: int) -> NanoTrack:
+    """With norms that do something."""
+    torch.manual_seed(seed)
+    network = NanoTrack().eval()
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(norm.bias, -0.5, 0.5)
+            torch.nn.init.uniform_(norm.running_var, 0.5, 1.5)
+    return network
+
+
+def test_parts_that_agree_have_no_error() -> None:
+    network = random_network(0)
+    parts = list(NanoTrackParts(Knows(network)).parts(network, pixels(127), pixels(255)))
+    assert len(parts) == 10 + 10 + 9 + 9
+    for part in parts:
+        assert torch.allclose(part.said, part.wanted, atol=1e-4 * float(part.wanted.abs().max()))
+    verdict = verdict_of(iter(parts))
+    assert float(verdict.loss.detach()) == pytest.approx(0, abs=1e-6)
+    assert float(verdict.accuracy) == pytest.approx(1, abs=1e-6)
+
+
+def test_every_part_learns_by_itself() -> None:
+    """Its error moves its own parameters alone, and all parameters are some part's; but for its norm it gets the teacher's."""
+    network, teacher = random_network(0), random_network(1)
+    owners: dict[str, int] = {}
+    for number, part in enumerate(NanoTrackParts(Knows(teacher)).parts(network, pixels(127), pixels(255))):
+        network.zero_grad()
+        verdict_of(iter([part])).loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        moved = {name for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+        assert moved
+        place = number % 10 if number < 20 else number
+        for name in moved:
+            if "template" not in name and "search" not in name:  # both correlations are made of the same
+                assert owners.setdefault(name, place) == place, name
+    silent = {name for name, _ in network.named_parameters()} - set(owners)
+    assert all("template" in name or "search" in name for name in silent)
+
+
+def test_parts_begin_with_the_deviation_and_mean_that_they_should_have() -> None:
+    network, teacher = random_network(0).train(), random_network(1)
+    knows = NanoTrackParts(Knows(teacher))
+    z, x = pixels(127, 4), pixels(255, 4)
+    before = float(verdict_of(knows.parts(network, z, x)).loss.detach())
+    begin_with(knows.parts(network, z, x))
+    parts = list(knows.parts(network, z, x))
+    for part in parts[10:20]:  # norms are those of search patches, which come last
+        assert torch.allclose(part.said.mean((0, 2, 3)), part.wanted.mean((0, 2, 3)), atol=0.2 * float(part.wanted.std()))
+    assert float(verdict_of(iter(parts)).loss.detach()) < before / 2
+    stem = parts[10].normed
+    assert stem is not None
+    assert torch.allclose(network.backbone.stem[1].bias, stem.mean((0, 2, 3)), rtol=1e-4)
+
+
+def test_a_student_learns_part_by_part() -> None:
+    """Training alone by parts, a network says as a whole what its teacher says."""
+    torch.manual_seed(0)
+    network, knows = NanoTrack().train(), NanoTrackParts(Knows(random_network(1)))
+    z, x = pixels(127), pixels(255)
+    begin_with(knows.parts(network, z, x))
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(12):
+        loss = verdict_of(knows.parts(network, z, x)).loss
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] / 2
+
+
+PARTS = {**STUDENT, "teaching": "parts", "teacher_weight": 0.0, "network": {}}
+
+
+def test_who_can_teach_by_parts(folder: Path) -> None:
+    recipe = from_mapping(Recipe, PARTS, where="test")
+    check_teacher(PublishedNanoTrack(folder), recipe)
+    with pytest.raises(SettingsError, match="no teacher was given"):
+        check_teacher(None, recipe)
+    with pytest.raises(SettingsError, match="nothing else is learnt then"):
+        check_teacher(PublishedNanoTrack(folder), dataclasses.replace(recipe, teacher_weight=1.0))
+    with pytest.raises(SettingsError, match=r"The teacher is a NanoTrack, .* published files of NanoTrack v3 alone"):
+        check_teacher(NanoTrack(), recipe)
+    shorter = from_mapping(Recipe, {**PARTS, "network": {"tower": 5}}, where="test")
+    with pytest.raises(SettingsError, match="parts of a tower of 6"):
+        check_teacher(PublishedNanoTrack(folder), shorter)
 
 
 # The layout of the published network
@@ -332,3 +475,8 @@ def test_with_the_published_weights_it_says_what_they_say(shared_data: Path) -> 
     assert ours is not None
     assert lesson.boxes is not None
     assert float((ours - lesson.boxes).abs().max()) < 0.05  # px
+    with torch.no_grad():
+        parts = list(NanoTrackParts(PublishedNanoTrack(folder)).parts(network, z, x))
+    errors = [float(verdict_of(iter([part])).loss) for part in parts]
+    assert len(errors) == 38
+    assert max(errors) < 1e-6

@@ -78,20 +78,31 @@ class NanoTrackBranch(nn.Module):
 
     def match(self, kernels: Tensor, features: Tensor) -> Tensor:
         """Kernels (N, 2 C, 8, 8) and search features (N * S, C, H, W) -> (N, S, outputs, H - 1, W - 1)."""
-        answers = self._read(kernels, self.search(features), depthwise_cross_correlation)
+        answers = self._read(*self._correlations(kernels, self.search(features), depthwise_cross_correlation))
         return answers.reshape(kernels.shape[0], -1, *answers.shape[1:])
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
         """Template features (B, C, 8, 8) and search features (B, C, H, W) -> (B, outputs, H - 1, W - 1)."""
-        return self._read(self.template(z), self.search(x), grouped)
+        return self._read(*self.correlations(z, x))
 
-    def _read(self, kernels: Tensor, searches: Tensor, correlation: Correlation) -> Tensor:
-        """(N, 2 C, 8, 8) and (N * S, 2 C, H, W) -> (N * S, outputs, H - 1, W - 1)."""
+    def correlations(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Template features (B, C, 8, 8) and search features (B, C, H, W) -> both correlations, what the tower reads.
+
+        Returns:
+            The pixel-wise one, weighed and merged (B, 64, H - 1, W - 1), and the depth-wise one (B, C, H - 1, W - 1).
+        """
+        return self._correlations(self.template(z), self.search(x), grouped)
+
+    def _correlations(self, kernels: Tensor, searches: Tensor, correlation: Correlation) -> tuple[Tensor, Tensor]:
+        """(N, 2 C, 8, 8) and (N * S, 2 C, H, W) -> (N * S, 64, H - 1, W - 1) and (N * S, C, H - 1, W - 1)."""
         # an exported graph takes len(kernels) for a constant, and shape[0] for what it is
         by_target = searches.reshape(kernels.shape[0], -1, *searches.shape[1:])
         (by_cell, middle), (fine, whole) = kernels.chunk(2, 1), by_target.chunk(2, 2)
         pixelwise = self.merge(self.weigh(pixelwise_cross_correlation(by_cell, fine).flatten(0, 1)))
-        depthwise = middle_correlation(middle, whole, correlation).flatten(0, 1)
+        return pixelwise, middle_correlation(middle, whole, correlation).flatten(0, 1)
+
+    def _read(self, pixelwise: Tensor, depthwise: Tensor) -> Tensor:
+        """Both correlations -> (N * S, outputs, H - 1, W - 1)."""
         answer: Tensor = self.answer(self.tower(self.join(torch.cat((pixelwise, depthwise), 1))))
         return answer
 

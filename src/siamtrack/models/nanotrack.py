@@ -34,6 +34,7 @@ from siamtrack.settings import check_limits
 from siamtrack.trackers.mask import Window, window_settings
 
 TEMPLATE_PX = 127
+HALF_ANCHOR_PX = 32.0  # distances to the sides of a box are factors of it
 THRESHOLD = 0.5  # probability above which a pixel belongs to the target
 
 LAYERS = (4, 2, 1, 0)  # of the backbone that masks are refined with: strides 16, 8, 4, 2

@@ -164,6 +164,8 @@ class _Run:
                     journal.say(validation.missing)
             for step, loaded in enumerate(stream, first):
                 batch = loaded.painted(self.world.device)
+                if step == 0 and not self.origin["initial"]:
+                    self.objective.begin(*(pixels.to(self.world.device) for pixels in (batch.templates, batch.searches)))
                 epoch, within = divmod(step, recipe.steps_per_epoch)
                 if within == 0 or step == first:
                     others = enter_epoch(learner.network, learner.optimizer, recipe, epoch)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.layers.mobilenet_v3 import STAGES
 from siamtrack.layers.rpn_losses import corners, overlaps
 from siamtrack.models.nanotrack import NanoTrackNetworkSettings
 from siamtrack.models.rpn_training import anchors_of
@@ -28,8 +29,13 @@ Floats = NDArray[np.float32]
 STUDENT = NanoTrackNetworkSettings()
 TEMPLATE_PX, SEARCH_PX, CELL_PX = STUDENT.template_size, STUDENT.search_size, STUDENT.stride
 CHANNELS = 96
-STAGES = ("Conv_12", "Add_23", "Add_64", "Add_91")
-"""Operations of the published backbone with which its stages end, the last one excepted, which the file ends with, too."""
+BACKBONE = ("Conv_0", "HardSwish_1", "Conv_12", "Conv_17", "Add_23", "Conv_36", "Add_50", "Add_64", "Conv_77", "Add_91")
+"""Operations of the published backbone that end its first convolution, its stem and its bottlenecks; the last of these ends the
+file."""
+LOC = ("Conv_27", "Conv_59", "Conv_97", "Conv_102", "Conv_107", "Conv_112", "Conv_117", "Conv_122", "Conv_123")
+"""Of the published head: the pixel-wise correlation read, both correlations joined, the blocks of the tower, and the answer."""
+CLS = ("Conv_45", "Conv_61", "Conv_66", "Conv_71", "Conv_76", "Conv_81", "Conv_86", "Conv_91")
+"""The same for the classes, whose answer ends the file."""
 
 
 class File(NamedTuple):
@@ -37,15 +43,24 @@ class File(NamedTuple):
 
     name: str
     shapes: list[tuple[int, ...]]  # that it takes
-    inside: tuple[str, ...]  # operations whose answers are taught, too
+    inside: tuple[str, ...]  # operations whose answers are wanted, too
 
 
 FILES = {
-    "template": File(f"nanotrackv3_backbone_{TEMPLATE_PX}.onnx", [(1, 3, TEMPLATE_PX, TEMPLATE_PX)], STAGES),
-    "search": File(f"nanotrackv3_backbone_{SEARCH_PX}.onnx", [(1, 3, SEARCH_PX, SEARCH_PX)], STAGES),
-    "head": File("nanotrackv3_head.onnx", [(1, CHANNELS, 8, 8), (1, CHANNELS, 16, 16)], ()),
+    "template": File(f"nanotrackv3_backbone_{TEMPLATE_PX}.onnx", [(1, 3, TEMPLATE_PX, TEMPLATE_PX)], BACKBONE),
+    "search": File(f"nanotrackv3_backbone_{SEARCH_PX}.onnx", [(1, 3, SEARCH_PX, SEARCH_PX)], BACKBONE),
+    "head": File("nanotrackv3_head.onnx", [(1, CHANNELS, 8, 8), (1, CHANNELS, 16, 16)], LOC + CLS),
 }
 """The files by what they compute."""
+
+
+class Taps(NamedTuple):
+    """What the published network finds on its way through B pairs, float32."""
+
+    template: list[Tensor]  # of the first convolution, the stem, and the nine bottlenecks, the last one (B, 96, 8, 8)
+    search: list[Tensor]  # the same, the last one (B, 96, 16, 16)
+    cls: list[Tensor]  # of merge, join, six blocks of the tower; logits (B, 2, 15, 15) of not the target, and of the target
+    loc: list[Tensor]  # the same; logarithms (B, 4, 15, 15) of px from a cell to the left, top, right and bottom of the box
 
 
 class PublishedNanoTrack(nn.Module):
@@ -53,44 +68,37 @@ class PublishedNanoTrack(nn.Module):
 
     Args:
         folder: with the three files of `FILES`.
+        inside: whether the operations inside are asked, too, which `forward` needs.
 
     Raises:
         WeightsError: a file is missing, cannot be read, has other inputs or lacks an operation.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, inside: bool = True) -> None:
         super().__init__()
-        self._parts = {part: _compiled(folder, file) for part, file in FILES.items()}
+        chosen = {part: file if inside else file._replace(inside=()) for part, file in FILES.items()}
+        self._parts = {part: _compiled(folder, file) for part, file in chosen.items()}
         content = b"".join((folder / file.name).read_bytes() for file in FILES.values())
         self.register_buffer("content", torch.from_numpy(np.frombuffer(content, np.uint8).copy()))  # so that a run knows it
 
-    def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
-        """Pixels (B, 3, 127, 127) and (B, 3, 255, 255), RGB, 0..255, on any device -> float32 on the same device.
-
-        Returns:
-            cls (B, 2, 15, 15) and loc (B, 4, 15, 15), see `head`; the features of the five stages of the template, the last of
-            them (B, 96, 8, 8), and of the search patch, the last of them (B, 96, 16, 16).
-        """
-        templates, searches = self.features("template", _bgr(z)), self.features("search", _bgr(x))
-        cls, loc = (torch.from_numpy(values).to(z.device) for values in self.head(templates[-1], searches[-1]))
-        of_template, of_search = (
-            [torch.from_numpy(values).to(z.device) for values in stages] for stages in (templates, searches)
-        )
-        return cls, loc, of_template, of_search
+    def forward(self, z: Tensor, x: Tensor) -> Taps:
+        """Pixels (B, 3, 127, 127) and (B, 3, 255, 255), RGB, 0..255, on any device -> float32 on the same device."""
+        template, search = self.features("template", _bgr(z)), self.features("search", _bgr(x))
+        head = self.head(template[-1], search[-1])
+        loc, cls = head[: len(LOC)], head[len(LOC) : -1]  # behind them the distances
+        return Taps(*([torch.from_numpy(values).to(z.device) for values in part] for part in (template, search, cls, loc)))
 
     def features(self, part: str, pixels: Floats) -> list[Floats]:
-        """The five stages of "template" pixels (B, 3, 127, 127) or "search" pixels (B, 3, 255, 255), BGR, 0..255."""
+        """What `BACKBONE` and the file give for "template" (B, 3, 127, 127) or "search" pixels (B, 3, 255, 255), BGR."""
         return self._each(part, pixels)
 
-    def head(self, template: Floats, search: Floats) -> tuple[Floats, Floats]:
-        """What the network says of B pairs, from the features of their last stages.
+    def head(self, template: Floats, search: Floats) -> list[Floats]:
+        """What `LOC`, `CLS` and the file give for B pairs of features.
 
-        Returns:
-            cls (B, 2, 15, 15): logits of not the target, and of the target; cells of 16 px, their middle that of the patch.
-            loc (B, 4, 15, 15): distances from a cell to the left, top, right and bottom of the box, patch px.
+        The last two are logits (B, 2, 15, 15) of not the target, and of the target, in cells of 16 px whose middle is that of
+        the patch; and distances (B, 4, 15, 15) from a cell to the left, top, right and bottom of the box, patch px.
         """
-        cls, loc = self._each("head", template, search)
-        return cls, loc
+        return self._each("head", template, search)
 
     def _each(self, part: str, *batches: Floats) -> list[Floats]:
         queue = self._parts[part]
@@ -119,13 +127,19 @@ class NanoTrackTeacher:
                 'NanoTrack teaches networks of its own layout: model = "nanotrack" of width 1 without masks, search patches of '
                 f'{SEARCH_PX} px. The recipe has model = "{recipe.model}" of width {width:g}, and {recipe.patch_size} px.'
             )
+        if recipe.teaching == "parts" and network.tower != STUDENT.tower:
+            raise SettingsError(
+                f"The recipe has a tower of {network.tower} blocks; NanoTrack teaches parts of a tower of {STUDENT.tower}."
+            )
 
     @torch.no_grad()
     def lesson(self, templates: Tensor, searches: Tensor) -> Lesson:
         """See `Teacher.lesson`."""
-        cls, loc, of_template, of_search = self._teacher(templates, searches)
+        taps = self._teacher(templates, searches)
+        cls, loc = taps.cls[-1], taps.loc[-1].exp()
         columns, rows = self._grid[..., 0].to(loc), self._grid[..., 1].to(loc)
         sides = [columns - loc[:, 0], rows - loc[:, 1], columns + loc[:, 2], rows + loc[:, 3]]
+        of_template, of_search = ([found[1 + count] for count in STAGES] for found in (taps.template, taps.search))
         return Lesson(cls[:, 1] - cls[:, 0], of_template, of_search, torch.stack(sides, 1))
 
     def feature_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:

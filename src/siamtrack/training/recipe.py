@@ -22,6 +22,7 @@ _CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("geometric", "cosine", "steps", "constant"),
     "batch_norm": ("train", "frozen"),
+    "teaching": ("whole", "parts"),
     "precision": ("float32", "bfloat16"),
     "paint": ("cpu", "device"),
     "select": ("last", "best"),
@@ -86,6 +87,7 @@ class Recipe:
     rate_factor: dict[str, float] = field(default_factory=dict)  # ... have this times the learning rate
     teacher_weight: float = 0.0  # of the mean squared distance to a teacher's features; needs a teacher
     teacher_response_weight: float = 0.0  # of the mean squared distance to a teacher's score maps; needs a teacher
+    teaching: str = "whole"  # or parts: each part of the network learns by itself what the teacher's makes, and nothing else
     teacher_fade: float = 0.0  # both weights fall evenly to nothing over this share of all steps; 0: they stay
     precision: str = "float32"  # or bfloat16: autocast; parameters and loss stay float32
     paint: str = "cpu"  # pairs of worlds, where they are made; or device: by batches where the network is trained

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from siamtrack.errors import SettingsError
 from siamtrack.training.lessons import Lesson, Teacher, feature_loss, response_loss
 from siamtrack.training.nanotrack import NanoTrackTeacher, PublishedNanoTrack
+from siamtrack.training.nanotrack_parts import NanoTrackParts
+from siamtrack.training.parts import PartTeacher
 from siamtrack.training.recipe import Recipe
 
 
@@ -18,9 +20,17 @@ def check_teacher(teacher: nn.Module | None, recipe: Recipe) -> None:
     """Whether the recipe has a use for the teacher, or for having none.
 
     Raises:
-        SettingsError: a weight without a teacher, or a teacher without a weight.
+        SettingsError: a weight without a teacher, or a teacher without a weight; or a teacher that cannot teach this recipe.
     """
     weights = recipe.teacher_weight, recipe.teacher_response_weight
+    if recipe.teaching == "parts":
+        if any(weights):
+            raise SettingsError("The recipe has teaching = 'parts' and a weight of a teacher; nothing else is learnt then.")
+        if teacher is None:
+            raise SettingsError("The recipe has teaching = 'parts' but no teacher was given; give one, --teacher FOLDER.")
+        part_teacher_of(teacher)
+        teacher_of(teacher).check(recipe)
+        return
     if teacher is None:
         if any(weights):
             name = "teacher_weight" if weights[0] else "teacher_response_weight"
@@ -34,6 +44,20 @@ def check_teacher(teacher: nn.Module | None, recipe: Recipe) -> None:
 def teacher_of(network: nn.Module) -> Teacher:
     """How that network teaches."""
     return NanoTrackTeacher(network) if isinstance(network, PublishedNanoTrack) else NetworkTeacher(network)
+
+
+def part_teacher_of(network: nn.Module) -> PartTeacher:
+    """How that network teaches part by part.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    if not isinstance(network, PublishedNanoTrack):
+        raise SettingsError(
+            f"The teacher is a {type(network).__name__}, and the recipe has teaching = 'parts'; the published files of "
+            "NanoTrack v3 alone teach so."
+        )
+    return NanoTrackParts(network)
 
 
 def digest(network: nn.Module | None) -> str:
