@@ -288,6 +288,20 @@ def test_a_student_learns_from_it(folder: Path) -> None:
     assert all(last < first for first, last in zip(found[0], found[-1], strict=True))
 
 
+def test_expansion_is_inside_alone() -> None:
+    """Twice the channels inside the blocks; what goes from one to the next keeps its shape."""
+    plain, wide = NanoTrack().eval(), NanoTrack(NanoTrackNetworkSettings(expansion=2)).eval()
+    for block, other in zip(plain.backbone.blocks, wide.backbone.blocks, strict=True):
+        assert other.mix[0].weight.shape[0] == 2 * block.mix[0].weight.shape[0]  # type: ignore[union-attr, index]
+    assert wide.head.cls.tower[0][0].weight.shape[0] == 2 * 96  # type: ignore[index, union-attr]
+    with torch.no_grad():
+        shapes = [[tuple(m.shape) for m in net.backbone(pixels(127))] for net in (plain, wide)]
+        answers = [[tuple(m.shape) for m in net(pixels(127), pixels(255))[:2]] for net in (plain, wide)]
+    assert shapes[0] == shapes[1]
+    assert answers[0] == answers[1] == [(2, 2, 15, 15), (2, 4, 15, 15)]
+    assert 2 < parameter_count(wide) / parameter_count(plain) < 2.5
+
+
 # Part by part
 
 
@@ -373,10 +387,12 @@ def test_parts_begin_with_the_deviation_and_mean_that_they_should_have() -> None
     assert torch.allclose(network.backbone.stem[1].bias, stem.mean((0, 2, 3)), rtol=1e-4)
 
 
-def test_a_student_learns_part_by_part() -> None:
-    """Training alone by parts, a network says as a whole what its teacher says."""
+@pytest.mark.parametrize("expansion", [1, 2])
+def test_a_student_learns_part_by_part(expansion: int) -> None:
+    """One that has more channels inside its parts than the teacher, too."""
     torch.manual_seed(0)
-    network, knows = NanoTrack().train(), NanoTrackParts(Knows(random_network(1)))
+    settings = NanoTrackNetworkSettings(expansion=expansion)
+    network, knows = NanoTrack(settings).train(), NanoTrackParts(Knows(random_network(1)))
     z, x = pixels(127), pixels(255)
     begin_with(knows.parts(network, z, x))
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)

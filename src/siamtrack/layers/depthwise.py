@@ -1,4 +1,4 @@
-"""Convolution of every channel with a kernel of its own, whose gradient is quick on processors in bfloat16, too."""
+"""Convolution of every channel with kernels of its own, whose gradient is quick on processors in bfloat16, too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """`torch.nn.Conv2d` with one kernel a channel: (B, C, H, W) -> (B, C, H', W').
+    """`torch.nn.Conv2d` with one kernel a channel, or several: (B, C, H, W) -> (B, C * kernels, H', W').
 
     What it computes is the same everywhere. Under CPU autocast its gradient is computed in float32: PyTorch 2.13 takes 5 to 30
     times as long for it in bfloat16 with a stride of 2 or with kernels of 5 x 5.
@@ -21,10 +21,13 @@ class DepthwiseConv2d(nn.Conv2d):
         stride: cells.
         padding: cells of zeros around the map.
         dilation: cells from one element of the kernel to the next.
+        kernels: of each channel.
     """
 
-    def __init__(self, channels: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1) -> None:
-        super().__init__(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
+    def __init__(
+        self, channels: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1, kernels: int = 1
+    ) -> None:
+        super().__init__(channels, channels * kernels, kernel, stride, padding, dilation, groups=channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""

@@ -55,20 +55,21 @@ class MobileNetV3(nn.Module):
 
     Args:
         width: multiplies all channels, to multiples of 8.
+        expansion: multiplies those inside the bottlenecks once more.
 
     Attributes:
         channels: of these maps; 16, 16, 24, 40, 48, 96 at width 1.
     """
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, expansion: int = 1) -> None:
         super().__init__()
         inputs = _scaled(STEM_CHANNELS, width)
         self.stem = nn.Sequential(nn.Conv2d(3, inputs, 3, 2, 1, bias=False), nn.BatchNorm2d(inputs), nn.Hardswish())
         self.blocks = nn.ModuleList()
         for row in BOTTLENECKS:
-            block = InvertedResidual(inputs, row._replace(inner=_scaled(row.inner, width), outputs=_scaled(row.outputs, width)))
-            self.blocks.append(block)
-            inputs = _scaled(row.outputs, width)
+            inner, outputs = expansion * _scaled(row.inner, width), _scaled(row.outputs, width)
+            self.blocks.append(InvertedResidual(inputs, row._replace(inner=inner, outputs=outputs)))
+            inputs = outputs
         stages = (BOTTLENECKS[count - 1].outputs for count in STAGES)
         self.channels = tuple(_scaled(channels, width) for channels in (STEM_CHANNELS, *stages))
 

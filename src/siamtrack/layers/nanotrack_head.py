@@ -31,11 +31,12 @@ class NanoTrackHead(nn.Module):
     Args:
         channels: C, of the features and of everything in between.
         tower: blocks that read the correlations.
+        expansion: kernels of a channel in them.
     """
 
-    def __init__(self, channels: int, tower: int) -> None:
+    def __init__(self, channels: int, tower: int, expansion: int = 1) -> None:
         super().__init__()
-        self.cls, self.loc = NanoTrackBranch(channels, 2, tower), NanoTrackBranch(channels, 4, tower)
+        self.cls, self.loc = (NanoTrackBranch(channels, outputs, tower, expansion) for outputs in (2, 4))
 
     def embed(self, features: Tensor) -> Tensor:
         """Template features (N, C, 8, 8) -> kernels of cls and after them of loc (N, 4 C, 8, 8)."""
@@ -58,17 +59,19 @@ class NanoTrackBranch(nn.Module):
         channels: C, of the features and of everything in between.
         outputs: channels of the answer.
         tower: blocks that read the correlations.
+        expansion: kernels of a channel in them.
     """
 
-    def __init__(self, channels: int, outputs: int, tower: int) -> None:
+    def __init__(self, channels: int, outputs: int, tower: int, expansion: int = 1) -> None:
         super().__init__()
         cells = TEMPLATE_CELLS**2
         self.template = conv_norm(channels, 2 * channels)  # kernels of the pixel-wise correlation first
         self.search = conv_norm(channels, 2 * channels)
         self.weigh = SqueezeExcite(cells, cells, hard=False)
-        self.merge = depthwise_separable(cells, kernel=2)
+        self.merge = depthwise_separable(cells, kernel=2, expansion=expansion)
         self.join = conv_norm(cells + channels, channels)
-        self.tower = nn.Sequential(*(depthwise_separable(channels, kernel=3) for _ in range(tower)))
+        blocks = (depthwise_separable(channels, kernel=3, expansion=expansion) for _ in range(tower))
+        self.tower = nn.Sequential(*blocks)
         self.answer = nn.Conv2d(channels, outputs, 1)
 
     def embed(self, features: Tensor) -> Tensor:
@@ -132,13 +135,14 @@ def pixelwise_cross_correlation(templates: Tensor, searches: Tensor) -> Tensor:
     return products.reshape(*products.shape[:3], *searches.shape[3:])
 
 
-def depthwise_separable(channels: int, *, kernel: int) -> nn.Sequential:
+def depthwise_separable(channels: int, *, kernel: int, expansion: int = 1) -> nn.Sequential:
     """Channel by channel, then 1 x 1: (B, C, H, W) -> the same for kernel 3, (B, C, H - 1, W - 1) for kernel 2."""
+    inner = channels * expansion
     return nn.Sequential(
-        DepthwiseConv2d(channels, kernel, padding=(kernel - 1) // 2),
-        nn.BatchNorm2d(channels),
+        DepthwiseConv2d(channels, kernel, padding=(kernel - 1) // 2, kernels=expansion),
+        nn.BatchNorm2d(inner),
         nn.ReLU6(),
-        nn.Conv2d(channels, channels, 1, bias=False),
+        nn.Conv2d(inner, channels, 1, bias=False),
         nn.BatchNorm2d(channels),
     )
 

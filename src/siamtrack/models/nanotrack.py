@@ -53,6 +53,7 @@ class NanoTrackNetworkSettings:
     """
 
     width: float = 1.0  # multiplies the channels of every layer
+    expansion: int = 1  # multiplies the channels inside the blocks of backbone and tower; what goes in and out stays
     tower: int = 6  # blocks that read the correlations
     template_size: int = TEMPLATE_PX  # px; its middle is where the head expects it at this size alone
     search_size: int = 255  # px
@@ -73,6 +74,7 @@ class NanoTrackNetworkSettings:
             self,
             {
                 "width": (0.01, 100),
+                "expansion": (1, 100),
                 "tower": (0, 100),
                 "template_size": (TEMPLATE_PX, TEMPLATE_PX),
                 "search_size": (TEMPLATE_PX, 4096),
@@ -88,8 +90,8 @@ class NanoTrack(nn.Module):
     def __init__(self, settings: NanoTrackNetworkSettings | None = None) -> None:
         super().__init__()
         self.settings = settings or NanoTrackNetworkSettings()
-        self.backbone = MobileNetV3(self.settings.width)
-        self.head = NanoTrackHead(self.backbone.channels[-1], self.settings.tower)
+        self.backbone = MobileNetV3(self.settings.width, self.settings.expansion)
+        self.head = NanoTrackHead(self.backbone.channels[-1], self.settings.tower, self.settings.expansion)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels (N, 3, 127, 127), RGB, 0..255 -> kernels of cls and after them of loc (N, 4 C, 8, 8)."""
@@ -222,6 +224,9 @@ def _procedure(settings: NanoTrackNetworkSettings) -> tuple[str, Mapping[str, An
 def _losses(settings: NanoTrackNetworkSettings) -> Mapping[str, Loss]:
     return mask_losses(settings, side=TEMPLATE_PX) if settings.masks else rpn_losses(settings)
 
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {"nanotrackv3": {}}  # HonglinChu/SiamTrackers, NanoTrack/models/config/configv3.yaml
+"""Settings of the published network; those of its tracking procedure have the same name in `trackers/rpn.py`."""
 
 MODEL = Model(
     settings=NanoTrackNetworkSettings,
