@@ -52,7 +52,7 @@ def main() -> None:
             else:
                 boxes = np.array(list(opencv(name.removeprefix("OpenCV "), sequence, arguments.nanotrack)))
             seconds[name] += time.perf_counter() - started
-            table[name].append(_scores(boxes, sequence))
+            table[name].append(_scores(name, boxes, sequence))
         print(f"{sequence.name:28}" + "".join(f"  {table[n][-1][0]:.3f} {table[n][-1][1]:.3f}" for n in names), flush=True)
     frames = sum(len(s.boxes) for s in sequences)
     print()
@@ -61,9 +61,10 @@ def main() -> None:
         print(f"{name:28}  AUC {auc:.3f}  precision {at_20:.3f}  {frames / seconds[name]:.0f} frames/s with reading")
 
 
-def _scores(boxes: Boxes, sequence: Sequence) -> tuple[float, float]:
-    truth = sequence.boxes[: len(boxes)]
-    return success_auc(boxes, truth), precision(boxes, truth)
+def _scores(name: str, boxes: Boxes, sequence: Sequence) -> tuple[float, float]:
+    if len(boxes) != len(sequence.boxes):  # the frames that are missing would count for nothing
+        raise SystemExit(f"{name} gave {len(boxes)} boxes for the {len(sequence.boxes)} frames of {sequence.name}.")
+    return success_auc(boxes, sequence.boxes), precision(boxes, sequence.boxes)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
+import numpy as np
+import torch
+
+from siamtrack.models.kinds import model_kind
+from siamtrack.settings import from_mapping
+from siamtrack.synthetic.scene import Scene
 from siamtrack.training.recipe import Recipe
 
 _CHANNELS = {"used_layers": [2, 3, 4], "neck_channels": [16, 16, 16]}
@@ -54,3 +62,40 @@ def recipe_with(recipe: Recipe, name: str, **changes: Any) -> Recipe:
     model, network = NETWORKS[name]
     sizes = {"template_size": recipe.network.template_size, "search_size": recipe.network.search_size}
     return replace(recipe, model=model, loss=loss_of(name), network=sizes | network, **changes)
+
+
+@cache
+def network_of(name: str) -> Any:
+    """A random network of `NETWORKS` that answers to what it sees, for search patches of 143 px; not to be changed.
+
+    Its batch norms have the statistics of rendered scenes, or numbers would grow from layer to layer; classes and boxes deviate
+    by 1 and by 0.1, or all scores would be 0 or 1, and all boxes at the border of the frame.
+    """
+    model, values = NETWORKS[name]
+    kind = model_kind(model)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = kind.build(from_mapping(kind.settings, {"search_size": 143} | values, where=name))
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
+        network.train()(_scenes(127), _scenes(143))
+        answers = network.eval()(_scenes(127), _scenes(143))
+    if has_rpn_head(name):
+        for last, answer, deviation in ((_LAST_OF_CLS, answers[0], 1.0), (_LAST_OF_LOC, answers[1], 0.1)):
+            convolutions = [module for path, module in network.named_modules() if last.search(path)]
+            assert convolutions
+            for parameter in (parameter for module in convolutions for parameter in module.parameters()):
+                parameter.data *= deviation / answer.std()
+    return network
+
+
+_LAST_OF_CLS = re.compile(r"\.(cls\.head\.3|cls\.answer|template_cls)$")
+_LAST_OF_LOC = re.compile(r"\.(loc\.head\.3|loc\.answer|adjust)$")
+"""Convolutions whose factor is that of classes and of boxes."""
+
+
+def _scenes(side: int) -> torch.Tensor:
+    """(4, 3, side, side), 0..255."""
+    images = np.stack([Scene(side, side, objects=3, seed=seed).image(seed) for seed in range(4)])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float()

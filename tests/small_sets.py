@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from small_videos import make_video, moving
 
 from siamtrack.datasets.clips import Clip, Frames, PictureFiles, Target, TrainingSet, VideoFile
@@ -49,6 +51,25 @@ class SmallSet(TrainingSet):
         frames: Frames = VideoFile(video, annotation["frames"]) if video.exists() else PictureFiles(_pictures(folder))
         size = (annotation["size"][0], annotation["size"][1]) if "size" in annotation else None
         return Clip(name=name, frames=frames, targets=tuple(targets), size=size)
+
+
+class MaskedSet(SmallSet):
+    """The same with masks, except in every fourth frame."""
+
+    has_masks = True
+
+    def clip(self, name: str) -> Clip:
+        return replace(super().clip(name), masks=ellipse)
+
+
+def ellipse(target: Target, index: int) -> NDArray[np.bool_] | None:
+    """The ellipse in the box."""
+    if target.positions[index] % 4 == 2:
+        return None
+    box = target.box(index)
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    inside: NDArray[np.bool_] = ((x - box.center[0]) / box.w) ** 2 + ((y - box.center[1]) / box.h) ** 2 <= 0.25
+    return inside
 
 
 def _pictures(folder: Path) -> tuple[Path, ...]:

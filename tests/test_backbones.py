@@ -272,6 +272,28 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         load_imagenet(backbone, p | {"layer2.0.conv1.weight": torch.zeros(9, 4, 3, 3)})
     with pytest.raises(WeightsError, match=r"head\.weight does not belong to it"):
         load_imagenet(backbone, p | {"head.weight": torch.zeros(3)})
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(WeightsError, match=r"do not fit ResNet: bn1\.running_var is not finite\. Give"):
+            load_imagenet(backbone, p | {"bn1.running_var": torch.tensor([1, 1, value, 1])})
     with pytest.raises(WeightsError, match=r"conv1\.weight is missing.* and \d+ more\. Give"):
         load_imagenet(backbone, mobilenet_parameters(0.125))
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+
+
+def test_weights_of_a_deeper_network_are_refused() -> None:
+    """Stages that are not built may be in the file, but no more blocks of those that are."""
+    shallow, deep = (resnet_parameters(2, blocks, planes=4) for blocks in ([2, 2, 2, 2], [3, 4, 6, 3]))
+    assert {name: value.shape for name, value in shallow.items()}.items() <= {n: v.shape for n, v in deep.items()}.items()
+    for layers in ((2, 3, 4), (2,), (1,)):
+        backbone = ResNet("resnet18", layers, 4 / 64)
+        with pytest.raises(WeightsError, match=r"do not fit ResNet: layer1\.2\.conv1\.weight does not belong to it"):
+            load_imagenet(backbone, deep)
+        load_imagenet(backbone, shallow)
+    with pytest.raises(WeightsError, match=r"layer1\.2\.conv1\.weight is missing"):
+        load_imagenet(ResNet("resnet34", (2, 3, 4), 4 / 64), shallow)
+    p = mobilenet_parameters(0.125)
+    mobile = MobileNetV2((3, 5), 0.125)  # without blocks 14 to 17, and the convolution 18
+    load_imagenet(mobile, p)
+    for name in ("features.13.conv.4.weight", "features.13.more.weight"):
+        with pytest.raises(WeightsError, match=r"features\.13\.\S+ does not belong to it"):
+            load_imagenet(mobile, p | {name: torch.zeros(1)})

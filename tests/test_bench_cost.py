@@ -22,6 +22,7 @@ from siamtrack.models.kinds import model_kind, model_kinds, published_networks
 from siamtrack.models.operations import multiply_adds, parameter_count
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.models.siamrpn import SiamRPNNetworkSettings
+from siamtrack.models.siamrpnpp import LAYERS
 from siamtrack.stages import STAGES, Timing
 
 QUICK = ("--frames", 3, "--size", "320x240")
@@ -59,7 +60,10 @@ def test_every_published_network_is_there_once() -> None:
     found = published_without_weights()
     names = [name for one in found for name in one.names]
     known = {name: (kind, values) for kind in model_kinds() for name, values in published_networks(kind).items()}
-    assert len(known) >= 18
+    assert len(known) >= 21
+    assert {kind for kind, _ in known.values()} == set(model_kinds()) - {"siamfc"}  # which comes along with its weights
+    backbones = {model_kind(kind).settings(**values).backbone for kind, values in known.values() if kind == "siamrpnpp"}
+    assert backbones == set(LAYERS)
     assert sorted(names) == sorted(known)
     assert len({(one.kind, one.settings) for one in found}) == len(found)
     for one in found:

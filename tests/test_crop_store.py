@@ -169,10 +169,10 @@ def test_blocks_are_bounded_and_lose_nothing(tmp_path: Path) -> None:
 
 
 KILLED = """
-import os, signal, sys, pathlib
+import dataclasses, os, signal, sys, pathlib
 sys.path.insert(0, sys.argv[1])
 from siamtrack.datasets import crop_database, crop_records, crop_writing
-from small_sets import SmallSet
+from small_sets import MaskedSet
 from stored_crops import SMALL
 crop_records.BLOCK = 3
 crop_database.BLOCK = 4
@@ -201,31 +201,42 @@ crop_writing.cut_crop = counted(crop_writing.cut_crop, "cut")
 crop_database.Database._write = counted(counted(crop_database.Database._write, "transaction"), "written")
 crop_writing.write_manifest = counted(crop_writing.write_manifest, "manifest")
 crop_writing.finished = counted(crop_writing.finished, "finished")
-crop_writing.write_crops(SmallSet(data), out, SMALL)
+crop_writing.write_crops(MaskedSet(data), out, dataclasses.replace(SMALL, masks=sys.argv[7] == "True"))
 """
 
 
-def killed_at(moment: str, number: int, made: SmallSet, out: Path, log: Path) -> int:
+def killed_at(moment: str, number: int, made: SmallSet, out: Path, log: Path, *, masks: bool) -> int:
     here = str(Path(__file__).parent)
-    arguments = [here, str(made.root), str(out), moment, str(number), str(log)]
+    arguments = [here, str(made.root), str(out), moment, str(number), str(log), str(masks)]
     return subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False).returncode
 
 
 @NOT_POSIX
 @pytest.mark.parametrize(
-    ("moment", "number"),
-    [("cut", 1), ("cut", 17), ("transaction", 3), ("written", 2), ("written", 4), ("manifest", 1), ("finished", 1)],
+    ("moment", "number", "masks"),
+    [
+        ("cut", 1, False),
+        ("cut", 17, False),
+        ("cut", 17, True),
+        ("transaction", 3, False),
+        ("transaction", 3, True),
+        ("written", 2, False),
+        ("written", 4, False),
+        ("manifest", 1, False),
+        ("finished", 1, False),
+    ],
 )
-def test_killed_at_any_moment_it_goes_on(moment: str, number: int, made: SmallSet, tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_goes_on(moment: str, number: int, masks: bool, made: SmallSet, tmp_path: Path) -> None:
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
-    assert killed_at("never", 1, made, undisturbed, tmp_path / "log-undisturbed") == 0
-    assert killed_at(moment, number, made, out, tmp_path / "log") == -signal.SIGKILL
-    with pytest.raises(DataError, match=r"not all there yet. Go on with: siamtrack data crop .* --as small --out .* --size 79"):
+    assert killed_at("never", 1, made, undisturbed, tmp_path / "log-undisturbed", masks=masks) == 0
+    assert killed_at(moment, number, made, out, tmp_path / "log", masks=masks) == -signal.SIGKILL
+    line = rf"siamtrack data crop .* --as small --out .* --template-size 32 --size 79{' --masks' * masks}$"
+    with pytest.raises(DataError, match=rf"not all there yet. Go on with: {line}"):
         StoredCrops(out)
     kept = sum(key[:1] == b"P" for key in content(out)) if (out / DATABASE).exists() else 0
     before = len((tmp_path / "log").read_text().splitlines())
     assert (kept == CROPS) == (moment == "finished")
-    assert killed_at("never", 1, made, out, tmp_path / "log") == 0
+    assert killed_at("never", 1, made, out, tmp_path / "log", masks=masks) == 0
     after = len((tmp_path / "log").read_text().splitlines()) - before
     assert kept + after == CROPS  # what was written is not cut again
     assert content(out) == content(undisturbed)

@@ -17,6 +17,7 @@ from siamtrack.datasets.palette_masks import LabelMasks, read_labels, tight_boxe
 from siamtrack.datasets.youtube_vos import YouTubeVOS
 from siamtrack.errors import DataError
 from siamtrack.library import open_training_set
+from siamtrack.pair import SEEN, UNKNOWN
 
 HEIGHT, WIDTH = 24, 40
 
@@ -204,6 +205,8 @@ def test_davis_2017(tmp_path):
     np.testing.assert_array_equal(first.boxes, [[np.nan] * 4, [30, 1, 2, 3], [8, 2, 1, 1]])
     np.testing.assert_array_equal(second.boxes, [[5, 5, 4, 4], [6, 5, 4, 4], [np.nan] * 4])
     np.testing.assert_array_equal(clip.mask(first, 2), frames[2] == 1)
+    expected = np.where(frames[1] == 255, UNKNOWN, (frames[1] == 2) * SEEN)
+    np.testing.assert_array_equal(clip.mask(second, 1), expected)  # of the pixels that are 255 nobody knows what they are
 
 
 @pytest.mark.parametrize("bits", [1, 8])

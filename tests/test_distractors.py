@@ -30,6 +30,17 @@ def test_what_is_left_beside_the_target() -> None:
     assert distractors_among(boxes, scores, 0, DistractorSettings(most=4, overlap=1.0)) == [1, 3, 2, 4]
     boxes[0, 3], boxes[2, 4], scores[5] = np.nan, np.inf, np.nan
     assert distractors_among(boxes, scores, 0, WARY) == [2]
+    boxes[2:, [0, 2]] = 0
+    assert distractors_among(boxes, scores, 0, WARY) == [1, 2]  # boxes without a size overlap nothing, themselves included
+
+
+@pytest.mark.parametrize("likelier", ["the target", "another distractor"])
+def test_one_is_found_behind_many_proposals_of_something_likelier(likelier: str) -> None:
+    """A large target has hundreds of proposals."""
+    first = 0 if likelier == "the target" else 100
+    boxes = columns(*[(first + n / 100, 0, 40, 40) for n in range(300)], (200, 0, 40, 40), (0, 0, 40, 40))
+    scores = np.append(np.full(300, 0.9), [0.8, 0.95])
+    assert distractors_among(boxes, scores, 301, WARY) == ([300] if likelier == "the target" else [0, 300])
 
 
 def test_kernels_are_means_with_the_weights_of_the_paper() -> None:
@@ -50,6 +61,28 @@ def test_kernels_are_means_with_the_weights_of_the_paper() -> None:
     unlearnt, memory = Memory().learnt(target[0], target[1], others[0], DistractorSettings(most=2, learns_target=False))
     assert np.array_equal(unlearnt, target[0])
     assert memory.distractors is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_kernels_that_are_not_finite_are_not_learnt(value: float) -> None:
+    """Those of the target and of each distractor by themselves; the others count as if those had not been."""
+    rng = np.random.default_rng(0)
+    target, spoilt, *others = rng.normal(size=(4, 2, 1, 1)).astype(np.float32)
+    spoilt[1] = value
+    before, known = Memory().learnt(target, target, np.array(others), WARY)
+    alone = known.learnt(before, target, np.array(others[:1]), WARY)
+    for distractors in ([spoilt, others[0]], [others[0], spoilt]):
+        template, memory = known.learnt(before, target, np.array(distractors), WARY)
+        assert np.array_equal(template, alone[0])
+        assert np.array_equal(memory.distractors, alone[1].distractors)  # type: ignore[arg-type]
+    template, memory = known.learnt(before, spoilt, np.array(others[:1]), WARY)
+    assert np.array_equal(template, before)
+    assert memory.target_weight == known.target_weight
+    assert np.array_equal(memory.distractors, alone[1].distractors)  # type: ignore[arg-type]
+    template, memory = known.learnt(before, target, spoilt[None], WARY)
+    assert np.array_equal(template, alone[0])
+    assert memory.distractors is known.distractors
+    assert known.learnt(before, spoilt, spoilt[None], WARY) == (before, known)
 
 
 class SeesBrightness:
@@ -133,6 +166,28 @@ def test_a_frame_costs_no_more_than_is_allowed() -> None:
         assert network.matched[0] <= 4
     assert states[0].memory.distractors is not None
     assert [prediction.box.center for prediction in together] == [pytest.approx(box.center, abs=1.5) for box in (TARGET, TWIN)]
+
+
+def test_a_network_that_fails_in_one_frame_is_not_remembered() -> None:
+    """Its kernels are no numbers there, and the tracker goes on as before."""
+
+    class Fails(SeesBrightness):
+        def embed(self, patches: np.ndarray) -> np.ndarray:
+            found = super().embed(patches)
+            return np.full_like(found, np.nan) if len(self.embedded) == 3 else found
+
+    network = Fails()
+    tracker = RPNTracker(network, RPNSettings(distractors=WARY))
+    frame = drawn(TARGET, TWIN)
+    states = tracker.start(frame, [TARGET])
+    for _ in range(5):
+        states, (prediction,) = tracker.step(frame, states)
+        assert np.isfinite(prediction.score)
+        assert prediction.box.center == pytest.approx(TARGET.center, abs=1.5)
+    assert len(network.embedded) == 6
+    assert states[0].memory.learnt_frames == 5
+    assert np.isfinite(states[0].template).all()
+    assert np.isfinite(states[0].memory.distractors).all()  # type: ignore[arg-type]
 
 
 def test_several_targets_are_the_same_as_each_alone() -> None:

@@ -10,6 +10,7 @@ from siamtrack import draw
 from siamtrack.box import ABSENT, Box
 from siamtrack.draw import PALETTE, draw_boxes, save_image
 from siamtrack.errors import OutputError
+from siamtrack.polygon import box_corners
 
 numbers = st.one_of(
     st.floats(-50, 150), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1e-9, 1e300, -1e300, 2.0**31, -(2.0**31)])
@@ -32,6 +33,36 @@ def test_the_line_lies_on_the_edges_in_the_colour_of_the_target():
     outside = picture.copy()
     outside[28:82, 38:102] = 128
     assert (outside == 128).all()
+
+
+def test_a_turned_box_is_drawn_in_place_of_the_upright_one():
+    box, corners = Box(40, 30, 60, 50), np.array([[70.0, 20], [110, 60], [80, 90], [40, 50]])
+    picture = draw_boxes(grey(), [box], labels=["it"], polygons=[corners])
+    line = (picture == PALETTE[0]).all(2)
+    sides = np.zeros((120, 160), np.uint8)
+    cv2.polylines(sides, [corners.astype(np.int32)], True, 1, 5)
+    assert all(line[y - 1 : y + 2, x - 1 : x + 2].any() for x, y in ((90, 40), (95, 75), (60, 70), (55, 35)))
+    tag = np.zeros((120, 160), bool)
+    tag[:20] = True  # its label stands above it
+    assert not (line & (sides == 0) & ~tag).any()
+    assert (line & tag).any()
+    assert (picture[50:60, 65:75] == 128).all()
+    far = draw_boxes(grey(), [box], labels=["it"], polygons=[corners + 500])
+    assert (far == 128).all()
+
+
+def test_without_a_turned_box_the_upright_one_is_drawn():
+    box = Box(40.25, 30, 60, 50)
+    upright = draw_boxes(grey(), [box, ABSENT])
+    assert np.array_equal(draw_boxes(grey(), [box, ABSENT], polygons=[None, None]), upright)
+    assert np.array_equal(draw_boxes(grey(), [box, ABSENT], polygons=[box_corners(box), box_corners(ABSENT)]), upright)
+
+
+@given(st.lists(st.tuples(numbers, numbers), min_size=4, max_size=4), st.integers(1, 90), st.integers(1, 90))
+@settings(max_examples=100, deadline=None)
+def test_no_turned_box_crashes(corners, height, width):
+    picture = draw_boxes(grey(height, width), [Box(1, 2, 3, 4)], labels=["a label"], polygons=[np.array(corners)])
+    assert picture.shape == (height, width, 3)
 
 
 def test_a_shift_of_a_quarter_pixel_moves_the_line_by_that():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +14,21 @@ from evaluation_runs import FAR, HEIGHT, WIDTH, Scripted, benchmark, done, seque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamtrack.box import Box
+from siamtrack.box import ABSENT, Box
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.errors import BoxError, DataError, SettingsError
+from siamtrack.evaluation.layouts import decode, encode, layout_of
 from siamtrack.evaluation.protocols import check_protocol, is_same, settings_for
 from siamtrack.evaluation.protocols_following import ProtocolSettings, start_box
 from siamtrack.evaluation.protocols_otb import SHIFTS, SHORTEST, sre_box, tre_starts
+from siamtrack.evaluation.scoring import score
+from siamtrack.evaluation.trajectory import TrackerResults
+from siamtrack.image import Image
 from siamtrack.library import _benchmarks
 from siamtrack.metrics.vot import SupervisedSequence
 from siamtrack.metrics.vot_eao import check_supervised
 from siamtrack.metrics.vot_presets import PRESETS
+from siamtrack.tracking import Prediction
 
 KNOWN = _benchmarks()
 SLANTED = np.array([30, 10, 40, 20, 30, 30, 20, 20], float)  # a square on its corner, area 200, around 20,10,20,20
@@ -216,6 +223,72 @@ class TestSupervised:
         for preset in ("pysot", "vot-matlab"):
             assert settings_for(KNOWN["vot2014"], ProtocolSettings(preset=preset)).preset == preset
         assert settings_for(KNOWN["otb100"], ProtocolSettings()).preset is None
+
+
+class Turned(Scripted):
+    """Has turned boxes, too; in the frames of `apart` they have no overlap with the truth, which the upright box has."""
+
+    def __init__(self, *, apart: Sequence[int] = (), says: Mapping[int, Box] | None = None) -> None:
+        super().__init__(says=says)
+        self.apart = apart
+
+    def step(self, frame: Image, states: Sequence[int]) -> tuple[list[int], list[Prediction]]:
+        states, (prediction,) = super().step(frame, states)
+        box = Box(1, 1, 5, 5) if int(frame[0, 0, 0]) in self.apart else prediction.box
+        return states, [replace(prediction, polygon=diamond(box).reshape(4, 2), mask=np.zeros(frame.shape[:2], bool))]
+
+
+def diamond(box: Box) -> np.ndarray:
+    """Corners in the middles of the sides."""
+    x, y, w, h = box
+    return np.array([x + w / 2, y, x + w, y + h / 2, x + w / 2, y + h, x, y + h / 2])
+
+
+class TestTurnedBoxes:
+    """Of a model that gives masks; as tools/test.py of foolwood/SiamMask and of STVIR/pysot answer VOT's sequences."""
+
+    TRUTH = tuple(diamond(Box(*box)) for box in truth(20).tolist())
+
+    def test_they_are_answered_and_judged_where_the_truth_is_polygons(self, tmp_path: Path) -> None:
+        of = sequence(tmp_path, regions=self.TRUTH)
+        for protocol in ("supervised", "realtime"):
+            run = done(Turned(apart=[4]), of, protocol, frame_seconds=0.01)[0]
+            assert codes(run)[:11] == [1, None, None, None, 2, 0, 0, 0, 0, 1, None]
+            assert np.array_equal(run.regions[2], self.TRUTH[2])
+        (run,) = done(Turned(apart=[4]), of, "unsupervised")
+        assert codes(run) == [1] + [None] * 19
+        assert run.regions[4].tolist() == [3.5, 1, 6, 3.5, 3.5, 6, 1, 3.5]
+
+    def test_one_without_numbers_is_a_failure(self, tmp_path: Path) -> None:
+        tracker = Turned(says={4: ABSENT})
+        assert codes(done(tracker, sequence(tmp_path, regions=self.TRUTH), "supervised")[0])[:6] == [1, None, None, None, 2, 0]
+
+    def test_they_stand_in_result_files_and_in_scores(self, tmp_path: Path) -> None:
+        of = replace(sequence(tmp_path, regions=self.TRUTH), size=(WIDTH, HEIGHT))
+        runs = done(Turned(), of, "unsupervised")
+        layout = layout_of(KNOWN["vot2018"], "unsupervised")
+        for path, text in encode(layout, "a", runs).items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        again = decode(layout, tmp_path, "a", [0])
+        assert np.array_equal(again[0].regions[7], self.TRUTH[7])
+        results = TrackerResults(tracker="x", benchmark="vot2018", protocol="unsupervised", runs={"a": again})
+        assert score(results, [of], "pysot").overall.numbers["ao"] == pytest.approx(1)
+        boxes = [np.array([1.0]), *truth(20)[1:]]
+        upright = replace(results, runs={"a": [replace(again[0], regions=boxes)]})
+        assert score(upright, [of], "pysot").overall.numbers["ao"] < 0.7
+        with pytest.raises(DataError, match=r"polygons.*mask\.threshold=0"):
+            score(results, [of], "otb-matlab")
+
+    @pytest.mark.parametrize("protocol", ["ope", "got10k"])
+    def test_tools_of_boxes_get_boxes(self, tmp_path: Path, protocol: str) -> None:
+        run = done(Turned(), sequence(tmp_path, regions=self.TRUTH), protocol)[0]
+        assert np.array_equal(run.boxes[1:], truth(20)[1:])
+
+    @pytest.mark.parametrize("protocol", ["supervised", "realtime", "unsupervised", "long-term"])
+    def test_upright_truth_gets_boxes(self, tmp_path: Path, protocol: str) -> None:
+        run = done(Turned(), sequence(tmp_path, count=6), protocol, frame_seconds=0.01)[0]
+        assert np.array_equal(run.boxes[1:], truth(6)[1:])
 
 
 class TestRealTime:

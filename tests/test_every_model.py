@@ -1,18 +1,17 @@
-"""What every network has to pass beyond its own tests: its small recipe, a stop and what follows, and input that is absurd."""
+"""What every network has to pass beyond its own tests: several targets, a stop of its small recipe, input that is absurd."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from every_network import NETWORKS, recipe_with
+from every_network import NETWORKS, has_rpn_head, network_of, recipe_with
 from numpy.typing import NDArray
 from training_runs import parameters, rows, same, stop_after
 
@@ -22,6 +21,7 @@ from siamtrack.library import tracker_around
 from siamtrack.models.kinds import model_kind
 from siamtrack.runtimes.torch import torch_network
 from siamtrack.settings import from_mapping
+from siamtrack.synthetic.scene import Scene
 from siamtrack.tracking import Maps, MaskNetwork, Network, Prediction, Tracker
 from siamtrack.training.checkpoint import last_checkpoint, load_checkpoint
 from siamtrack.training.loop import train
@@ -43,20 +43,55 @@ RELEASED = {"siamrpnpp-resnet18": "backbone", "siamdw-CIResNet22-rpn": "backbone
 
 Array = NDArray[np.float32]
 every_network = pytest.mark.parametrize("name", NETWORKS)
-every_head = pytest.mark.parametrize(
-    "name",
-    [
-        "siamfc",
-        "siamrpn-up-channel",
-        "siamrpn-depthwise",
-        "siamrpnpp-resnet18",
-        "nanotrack",
-        "nanotrack-masks",
-        "siammask",
-        "siamdw-CIResNet22",
-        "siamdw-CIResNet22-rpn",
-    ],
+HEADS = (
+    "siamfc",
+    "siamrpn-up-channel",
+    "siamrpn-depthwise",
+    "siamrpnpp-resnet18",
+    "nanotrack",
+    "nanotrack-masks",
+    "siammask",
+    "siamdw-CIResNet22",
+    "siamdw-CIResNet22-rpn",
 )
+every_head = pytest.mark.parametrize("name", HEADS)
+
+
+def tracker_of(name: str, spoil: Callable[[Array], Array] | None = None, **changes: Any) -> Tracker[Any]:
+    """A tracker around `network_of` that name, whose answers may be spoilt."""
+    network = network_of(name)
+    computed: Network = torch_network(network)
+    spoilt = SpoiltMasks if hasattr(computed, "masks") else Spoilt
+    procedure, implied = model_kind(NETWORKS[name][0]).procedure(network.settings)
+    return tracker_around(spoilt(computed, spoil) if spoil else computed, procedure, dict(implied) | changes)
+
+
+# Several targets
+
+
+@every_network
+def test_three_targets_in_one_call_are_each_alone(name: str) -> None:
+    """Scores tell the three from one another, and boxes move, or a mix-up would not be seen.
+
+    Each frame begins with the same states: a last bit that differs may change a pixel of the next patch by a grey level.
+    """
+    tracker = tracker_of(name)
+    scene = Scene(200, 150, objects=3)
+    boxes = [scene.box(number, 0) for number in range(3)]
+    states, alone = tracker.start(scene.image(0), boxes), [tracker.start(scene.image(0), [box])[0] for box in boxes]
+    for frame in (1, 2, 3):
+        before = alone if frame == 1 else states
+        states, together = tracker.step(scene.image(frame), states)
+        scores = sorted(prediction.score for prediction in together)
+        assert np.isfinite(scores).all()
+        assert np.diff(scores).min() > 5e-4 * scores[-1]
+        for state, prediction in zip(before, together, strict=True):
+            _, (single,) = tracker.step(scene.image(frame), [state])
+            assert np.abs(np.subtract(prediction.box, single.box)).max() < 1e-3
+            assert prediction.score == pytest.approx(single.score, rel=1e-4)
+            assert prediction.mask is None or (prediction.mask == single.mask).mean() > 0.999
+    moved = np.subtract([prediction.box.center for prediction in together], [box.center for box in boxes])
+    assert np.hypot(*moved.T).max() > 1
 
 
 # Training
@@ -158,30 +193,6 @@ class SpoiltMasks(Spoilt):
         return self.spoil(cast(MaskNetwork, self.network).masks(cells, *windows))
 
 
-@cache
-def network_of(name: str) -> Any:
-    """A random network whose batch norms have the statistics of what they see, or numbers grow from layer to layer."""
-    model, values = NETWORKS[name]
-    kind = model_kind(model)
-    torch.manual_seed(0)
-    network = kind.build(from_mapping(kind.settings, {"search_size": 143} | values, where=name))
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        network.train()(*(torch.rand(2, 3, side, side) * 255 for side in (127, 143)))
-    return network.eval()
-
-
-def tracker_of(name: str, spoil: Callable[[Array], Array] | None = None, **changes: Any) -> Tracker[Any]:
-    """A tracker around that network, whose answers may be spoilt."""
-    network = network_of(name)
-    computed: Network = torch_network(network)
-    spoilt = SpoiltMasks if hasattr(computed, "masks") else Spoilt
-    procedure, implied = model_kind(NETWORKS[name][0]).procedure(network.settings)
-    return tracker_around(spoilt(computed, spoil) if spoil else computed, procedure, dict(implied) | changes)
-
-
 def followed(tracker: Tracker[Any], box: Box, frames: int = 3) -> list[Prediction]:
     """Through frames that are all the same; every box is finite, with its centre in the frame."""
     states, found = tracker.start(FRAME, [box]), []
@@ -216,6 +227,27 @@ def test_answers_that_are_no_numbers_leave_the_state_finite_and_are_told(name: s
     for prediction in followed(tracker_of(name, SPOILT[kind]), Box(50, 40, 30, 20)):
         assert math.isnan(prediction.score)
         assert prediction.box == pytest.approx((50, 40, 30, 20))
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if has_rpn_head(name)])
+@pytest.mark.parametrize(("target", "value"), [(True, np.inf), (True, -np.inf), (False, np.inf), (False, -np.inf)])
+def test_infinity_is_no_certainty(name: str, target: bool, value: float) -> None:
+    """Where one of the two classes is infinite, the score is no number, and another cell is taken, or none."""
+
+    def spoilt(values: Array, value: float, cells: slice) -> Array:
+        values, half = values.copy(), values.shape[2] // 2
+        if values.shape[2] in (2, 10):  # cls, as (2, A): not the target, the target
+            values[:, :, half:, cells, cells] = value if target else values[:, :, half:, cells, cells]
+            values[:, :, :half, cells, cells] = values[:, :, :half, cells, cells] if target else value
+        return values
+
+    box, middle = Box(50, 40, 30, 20), slice(1, -1)
+    for prediction in followed(tracker_of(name, lambda values: spoilt(values, value, slice(None))), box):
+        assert prediction.box == pytest.approx(box)
+        assert math.isnan(prediction.score)
+    found, expected = (followed(tracker_of(name, lambda v, x=x: spoilt(v, x, middle)), box) for x in (value, np.nan))  # type: ignore[misc]
+    assert [(p.box, p.score) for p in found] == [(p.box, p.score) for p in expected]
+    assert all(math.isfinite(p.score) for p in found)
 
 
 @pytest.mark.parametrize("name", ["siamrpn-up-channel", "siamrpnpp-resnet18", "siamdw-CIResNet22-rpn"])

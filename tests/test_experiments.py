@@ -17,6 +17,8 @@ from typer.testing import CliRunner, Result
 
 from siamtrack.box import center_error, iou
 from siamtrack.cli.experiment import COMMANDS
+from siamtrack.datasets.crop_manifest import Storing
+from siamtrack.datasets.crop_writing import write_crops
 from siamtrack.errors import DataError, OutputError, SettingsError, SiamtrackError, WeightsError
 from siamtrack.experiments import data_size, published, videos
 from siamtrack.experiments.data_size import ShareOfClips, run_data_size
@@ -32,7 +34,9 @@ from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
 from siamtrack.experiments.videos import scene_videos, square_videos, videos_in
 from siamtrack.frames import Frame
 from siamtrack.layers.losses import LOSSES
+from siamtrack.library import open_training_set
 from siamtrack.results import read_boxes
+from siamtrack.synthetic.square_video import SquareVideoSettings, write_square_video
 from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import open_data
 
@@ -313,8 +317,8 @@ def test_shares_of_the_videos_are_nested(tmp_path: Path) -> None:
 
 
 def test_data_size_trains_on_each_share(clips: Path, tmp_path: Path) -> None:
-    out, places = tmp_path / "out", [("folder", clips)]
-    run_data_size(out, OF_SHARES, data=places, videos=clips)
+    out, places, others = tmp_path / "out", [("folder", clips)], draw_clips(tmp_path / "others", clips=2, first=3)
+    run_data_size(out, OF_SHARES, data=places, videos=others)
     rows = table(out / "data-size.csv")
     assert [row["share %"] for row in rows] == ["2", "4", "8", "16", "32", "100"]
     assert [row["videos"] for row in rows] == ["1", "1", "1", "1", "1", "3"]
@@ -324,8 +328,9 @@ def test_data_size_trains_on_each_share(clips: Path, tmp_path: Path) -> None:
     for row in (rows[0], rows[-1]):
         errors = [
             center_error(read_boxes(out / "tracks" / f"{row['videos']}-videos" / f"{video.name}.txt")[1:], video.boxes[1:])
-            for video in videos_in(clips)
+            for video in videos_in(others)
         ]
+        assert len(errors) == 2
         assert float(row["centre error px"]) == pytest.approx(np.mean([e.mean() for e in errors]), abs=1e-5)
     assert is_picture(out / "data-size.png")
     report = (out / "report.md").read_text(encoding="utf-8")
@@ -358,6 +363,39 @@ def test_videos_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
 def test_pictures_have_no_share_of_videos(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"No share.*pictures"):
         run_data_size(tmp_path / "out", OF_SHARES, data=[("folder", clips), ("pictures", clips)], videos=clips)
+
+
+@pytest.mark.parametrize("data", ["folder", "link", "crops", "video"])
+def test_videos_that_are_learnt_from_are_not_followed(clips: Path, tmp_path: Path, data: str) -> None:
+    places, followed = clips, draw_clips(tmp_path / "others", clips=1, first=3)
+    if data == "video":
+        places = tmp_path / "videos"
+        for seed in (0, 1):
+            list(write_square_video(SquareVideoSettings(frames=3, seed=seed), places / f"squares{seed}" / "a.mp4"))
+        (followed / "squares").symlink_to(places / "squares0")
+    elif data == "crops":
+        places = tmp_path / "crops"
+        write_crops(open_training_set(clips, "folder"), places, Storing(crops=recipe_of(OF_SHARES).crops))
+    if data != "video":
+        (followed / "mine").symlink_to(clips / "clip1")
+    if data == "link":
+        places = tmp_path / "linked"
+        places.symlink_to(clips)
+    with pytest.raises(DataError, match=r"'(clip1|squares0)' among the videos to follow is the clip .*Give other --videos"):
+        run_data_size(tmp_path / "out", OF_SHARES, data=[("folder", places)], videos=followed)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_of_a_data_set_that_is_not_learnt_from_can_be_followed(clips: Path, tmp_path: Path) -> None:
+    """As LaSOT's test videos, which lie between those for training."""
+    places = tmp_path / "crops"
+    draw_clips(tmp_path / "all", clips=2)
+    write_crops(open_training_set(tmp_path / "all", "folder"), places, Storing(crops=recipe_of(OF_SHARES).crops))
+    draw_clips(tmp_path / "all" / "later", clips=1, first=5)
+    opened = open_data([("folder", places)], recipe_of(OF_SHARES).crops)
+    data_size._check_apart(opened, videos_in(tmp_path / "all" / "later"))
+    with pytest.raises(DataError, match="'clip0' among the videos to follow"):
+        data_size._check_apart(opened, videos_in(tmp_path / "all"))
 
 
 def test_a_target_that_is_away_does_not_count(tmp_path: Path) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from command_line import INPUT, refused, run
+from every_network import network_of
 
 from siamtrack.box import Box
 from siamtrack.errors import OutputError
 from siamtrack.experiments import world_procedures
 from siamtrack.experiments.world_procedures import Trying, run_long_term, run_look_alikes
-from siamtrack.experiments.world_trials import Subject, Trial, crosses, leaves, run_trials
+from siamtrack.experiments.world_trials import Subject, Trial, crosses, has_identical, leaves, run_trials
+from siamtrack.export.onnx import export_model
 from siamtrack.image import Image
+from siamtrack.model_folder import Description
+from siamtrack.models.kinds import model_kind
 from siamtrack.synthetic.supply import BuiltIn
 from siamtrack.synthetic.world import LEAST_VISIBLE, Scene, World
 from siamtrack.synthetic.world_settings import WorldSettings
@@ -110,59 +117,160 @@ def test_scenes_are_chosen_by_what_happens_in_them() -> None:
     assert all(found.values()), found
 
 
+def test_doubles_are_told_by_their_picture() -> None:
+    """In another light each pixel differs, in the same one none does, whatever else happens to the two."""
+    settings = WorldSettings(width=160, height=120, most_objects=2, look_alikes=1.0, occluders=0.0)
+    world = World(settings, BuiltIn(), 1)
+    found = {True: 0, False: 0}
+    for scene in (s for number in range(20) if (s := world.scene(number)).objects == 2):
+        first, second = (layer.levels.picture for layer in scene.shot(0).layers)
+        found[has_identical(Subject("one", scene, 0))] += 1
+        assert has_identical(Subject("one", scene, 1)) == np.array_equal(first, second)
+    assert all(found.values()), found
+    alone = World(replace(settings, look_alikes=0.0), BuiltIn(), 1)
+    scenes = [s for number in range(20) if (s := alone.scene(number)).objects == 2]
+    assert not any(has_identical(Subject("one", scene, 0)) for scene in scenes)
+
+
+Script = Callable[[Subject, int, int], Box]
+"""The box that is said of a subject in a frame; the last number counts the frames so far with both objects in view."""
+
+
+def true_box(one: Subject, time: int, _: int, share: float = 1.0) -> Box:
+    """Of the target, or its left part."""
+    box, _ = one.scene.truth(one.target, time)
+    return box._replace(w=share * box.w) if np.isfinite(box).all() else Box(-50, -50, 1, 1)
+
+
+def half_box(one: Subject, time: int, both: int) -> Box:
+    return true_box(one, time, both, 0.5)
+
+
+def no_box(one: Subject, time: int, both: int) -> Box:
+    return Box(-50, -50, 1, 1)
+
+
+def strays(one: Subject, time: int, both: int) -> Box:
+    """Goes over to the other object twice: for three frames, and for one."""
+    return true_box(one._replace(target=1 - one.target), time, both) if both in (2, 3, 4, 8) else true_box(one, time, both)
+
+
+class Scripted:
+    """Says of the subject at hand what a script says; its score is how much of the target is to be seen."""
+
+    def __init__(self, script: Script, at_hand: list[Subject]) -> None:
+        self.script, self.at_hand, self.time, self.both = script, at_hand, 0, 0
+
+    def start(self, image: Image, boxes: Sequence[Box]) -> list[int]:
+        self.time = self.both = 0
+        return [0]
+
+    def step(self, image: Image, states: Sequence[int]) -> tuple[list[int], list[Prediction]]:
+        self.time += 1
+        one = self.at_hand[-1]
+        seen = one.scene.frame(self.time).visibility
+        self.both += bool(seen.min() >= LEAST_VISIBLE)
+        box = self.script(one, self.time, self.both if seen.min() >= LEAST_VISIBLE else 0)
+        return [0], [Prediction(box=box, score=float(seen[one.target] >= LEAST_VISIBLE))]
+
+
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Two small scenes, and oracles in place of a model: the first variant is lost at once, the others are right."""
-    asked: list[str] = []
-    scenes: dict[str, Scene] = {}
-    choose = world_procedures._subjects
-
-    class Fake:
-        def __init__(self, name: str, right: bool) -> None:
-            self.name, self.right, self.time = name, right, 0
-
-        def start(self, image: Image, boxes: Sequence[Box]) -> list[int]:
-            self.time = 0
-            return [0]
-
-        def step(self, image: Image, states: Sequence[int]) -> tuple[list[int], list[Prediction]]:
-            self.time += 1
-            box, seen = scenes["now"].truth(targets["now"], self.time)
-            box = box if self.right and np.isfinite(box).all() else Box(-50, -50, 1, 1)
-            return [0], [Prediction(box=box, score=seen)]
-
-    targets: dict[str, int] = {}
-
-    def noted(*arguments: object) -> object:
-        for one in choose(*arguments):  # type: ignore[arg-type]
-            scenes["now"], targets["now"] = one.scene, one.target
-            asked.append(one.name)
-            yield one
-
-    def made(model: str, variants: dict[str, object]) -> dict[str, Fake]:
-        return {name: Fake(name, right=number > 0) for number, name in enumerate(variants)}
-
-    small = {name: WorldSettings(**{**vars(s), "width": 160, "height": 120}) for name, s in world_procedures._WORLDS.items()}
+def small_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two small scenes."""
+    small = {name: replace(settings, width=160, height=120) for name, settings in world_procedures._WORLDS.items()}
     monkeypatch.setattr(world_procedures, "_WORLDS", small)
-    monkeypatch.setattr(world_procedures, "_subjects", noted)
-    monkeypatch.setattr(world_procedures, "opened", made)
     monkeypatch.setattr(world_procedures, "QUICK_SCENES", 2)
     monkeypatch.setattr(world_procedures, "QUICK_FRAMES", 60)
+
+
+@pytest.fixture
+def subjects(monkeypatch: pytest.MonkeyPatch, small_worlds: None) -> list[Subject]:
+    """Those that were asked for so far; the variants follow scripts in place of a model."""
+    asked: list[Subject] = []
+    choose = world_procedures._subjects
+    scripts: dict[str, Script] = {
+        "short-term": no_box,
+        "at once": half_box,
+        "growing": true_box,
+        "without": strays,
+        "with memory": true_box,
+    }
+
+    def noted(*arguments: Any) -> Iterator[Subject]:
+        for one in choose(*arguments):
+            asked.append(one)
+            yield one
+
+    def made(model: str, variants: Mapping[str, object]) -> dict[str, Scripted]:
+        return {name: Scripted(scripts[name], asked) for name in variants}
+
+    monkeypatch.setattr(world_procedures, "_subjects", noted)
+    monkeypatch.setattr(world_procedures, "opened", made)
     return asked
 
 
-def test_both_experiments_write_tables_and_a_report(tmp_path: Path, few: list[str]) -> None:
-    trying = Trying(model="siamfc", quick=True)
-    table = run_long_term(tmp_path / "lt", trying)
-    rows = {row[0]: row for row in table.rows}
+def test_the_f_of_long_term_tracking(tmp_path: Path, subjects: list[Subject]) -> None:
+    """Boxes that are right where the target is seen, half as wide, and nowhere; all of them know when it is seen."""
+    table = run_long_term(tmp_path / "lt", Trying(model="siamfc", quick=True))
+    assert list(table.columns) == ["procedure", "F", "precision", "recall", "mean overlap"]
+    rows = {str(name): numbers for name, *numbers in table.rows}
     assert list(rows) == ["short-term", "at once", "growing"]
-    assert rows["short-term"][1] == 0
-    assert float(str(rows["growing"][1])) > 0.9
-    table = run_look_alikes(tmp_path / "la", trying)
-    assert [row[0] for row in table.rows] == ["without", "with memory"]
-    for folder in ("lt", "la"):
-        made = {path.name for path in (tmp_path / folder).iterdir()}
-        assert {"settings.toml", "report.md", "procedures.png", "scenes.csv", "trials"} <= made
-    assert len(few) == 4
+    assert rows["growing"] == pytest.approx([1, 1, 1, 1], abs=1e-5)
+    assert rows["at once"] == pytest.approx([0.5, 0.5, 0.5, 0.5], abs=1e-5)
+    assert rows["short-term"][0] == rows["short-term"][2] == rows["short-term"][3] == 0
+    assert len(subjects) == 2
+    assert_complete(tmp_path / "lt")
     with pytest.raises(OutputError, match="other settings"):
         run_long_term(tmp_path / "lt", Trying(model="siamfc", quick=True, seed=1))
+
+
+def test_the_switches_between_look_alikes(tmp_path: Path, subjects: list[Subject]) -> None:
+    table = run_look_alikes(tmp_path / "la", Trying(model="siamfc", quick=True))
+    rows = {str(row[0]): dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert list(rows) == ["without", "with memory"]
+    identical = sum(map(has_identical, subjects))
+    expected = {
+        "identity switches": 4,  # two in each of two scenes
+        "to a double in another light": 4 - 2 * identical,
+        "to an identical one": 2 * identical,
+        "scenes with one": 2,
+    }
+    assert {key: rows["without"][key] for key in expected} == expected
+    assert {key: rows["with memory"][key] for key in expected} == dict.fromkeys(expected, 0)
+    assert float(str(rows["with memory"]["mean overlap"])) == pytest.approx(1, abs=1e-5)
+    assert_complete(tmp_path / "la")
+    with (tmp_path / "la" / "scenes.csv").open(newline="") as text:
+        scenes = list(csv.DictReader(text))
+    assert [row["identity switches"] for row in scenes] == ["2", "0"] * 2
+    told = ["yes" if has_identical(one) else "no" for one in subjects for _ in rows]
+    assert [row["identical double"] for row in scenes] == told
+
+
+def assert_complete(folder: Path) -> None:
+    made = {path.name for path in folder.iterdir()}
+    assert {"settings.toml", "report.md", "procedures.png", "scenes.csv", "trials"} <= made
+
+
+@pytest.mark.parametrize("name", ["long-term", "look-alikes"])
+def test_a_model_without_proposals_is_refused(tmp_path: Path, name: str) -> None:
+    command = ["experiment", name, "--model", "siamfc", "--quick", "--out", "out"]
+    refused(command, INPUT, "siamfc", "RPN", folder=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["long-term", "look-alikes"])
+def test_a_real_model_is_tried_from_the_command_line(tmp_path: Path, small_worlds: None, name: str) -> None:
+    network = network_of("siamrpn-up-channel")
+    procedure, implied = model_kind("siamrpn").procedure(network.settings)
+    card = {"licence": "MIT", "card": "", "network": vars(network.settings), "settings": dict(implied)}
+    export_model(network, tmp_path / "model", Description(name="narrow", model="siamrpn", tracker=procedure, **card))
+    ended = run("experiment", name, "--model", "model", "--quick", "--out", "out", folder=tmp_path)
+    assert ended.code == 0, ended.err
+    assert_complete(tmp_path / "out")
+    with (tmp_path / "out" / f"{name}.csv").open(newline="") as text:
+        rows = list(csv.DictReader(text))
+    assert [row["procedure"] for row in rows] == list(world_procedures._VARIANTS[name])
+    for row in rows:
+        assert all(np.isfinite(float(value)) for key, value in row.items() if key != "procedure")
+        assert 0 < float(row["mean overlap"]) <= 1

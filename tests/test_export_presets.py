@@ -52,7 +52,10 @@ PRESETS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {  # kind, set
     "CIResNet22, anchors": ("siamdw", {"head": "siamrpn"}, tuple(f"SiamRPNRes22_{name}" for name in BENCHMARKS)),
     "long-term": ("siamrpnpp", {"neck_channels": (128, 256, 512)}, ("siamrpn_r50_l234_dwxcorr_lt",)),
     "SiamMask": ("siammask", {}, ("siammask_r50_l3", "SiamMask_DAVIS", "SiamMask_VOT", "SiamMask_VOT18")),
+    "NanoTrack": ("nanotrack", {}, ("nanotrackv3",)),
     "CIResNet22W": ("siamdw", {"backbone": "CIResNet22W"}, ()),
+    "ResNet-18": ("siamrpnpp", {"backbone": "resnet18"}, ()),
+    "NanoTrack, masks": ("nanotrack", {"masks": True}, ()),
 }
 ALL = sorted(preset for _, _, presets in PRESETS.values() for preset in presets)
 
@@ -108,6 +111,7 @@ def test_a_preset_goes_with_its_own_network_alone(described: Any, name: str) -> 
         ("AlexNet, wide", "SiamRPNBIG", {"search_size": 271, "small_share": 0.004, "small_search_size": 287, "lr": 0.295}),
         ("CIResNet22", "SiamFCRes22_VOT2017", {"scale_step": 1.1466, "scale_damping": 0.2061, "search_size": 255}),
         ("CIResInception22", "SiamFCIncep22_OTB2013", {"scale_step": 1.1767, "template_size": 135, "search_size": 263}),
+        ("NanoTrack", "nanotrackv3", {"penalty_k": 0.138, "window_influence": 0.455, "lr": 0.348, "search_size": 255}),
         ("CIResNet22, anchors", "SiamRPNRes22_VOT2017", {"penalty_k": 0.038, "search_size": 271, "small_share": 0.004}),
     ],
 )
@@ -130,6 +134,8 @@ def test_what_is_set_by_hand_is_stronger(described: Any) -> None:
         ("AlexNet", "SiamRPNvott", "Unknown preset 'SiamRPNvott' of siamrpn. Did you mean 'SiamRPNvot'"),
         ("CIResNet22", "SiamFCRes22", "but those for benchmarks: SiamFCRes22_OTB2013, SiamFCRes22_OTB2015"),
         ("CIResNet22W", "SiamFCRes22W", "export without --preset"),
+        ("ResNet-18", "siamrpn_r18_l234_dwxcorr", "export without --preset"),
+        ("NanoTrack, masks", "nanotrackv3", "with masks False; that of the checkpoint has masks True"),
     ],
 )
 def test_refused(described: Any, name: str, preset: str, message: str) -> None:

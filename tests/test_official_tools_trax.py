@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,21 @@ def test_a_name_stays_a_name_and_a_model_that_cannot_be_opened_is_told_at_once()
     assert "start_box" in run("vot", "--ini", "--set", "start_box=round").error
 
 
+class Masking(Drifting):
+    """Has masks, of the upper half of a box, and turned boxes, its diamond; of a box that is 9 px high the mask is empty."""
+
+    def step(self, frame: Image, states: Sequence[Box]) -> tuple[list[Box], list[Prediction]]:
+        states, predictions = super().step(frame, states)
+        return states, [replace(one, mask=upper_half(one.box), polygon=np.array(diamond(one.box))) for one in predictions]
+
+
+def upper_half(box: Box) -> np.ndarray:
+    x, y, w, h = map(int, box)
+    mask = np.zeros(IMAGE.shape[:2], bool)
+    mask[y : y + h // 2, x : x + w] = h != 9
+    return mask
+
+
 @dataclass
 class Session:
     """A server in a thread of this process, and the pipes to it and from it."""
@@ -138,7 +153,12 @@ class Session:
 
 
 @pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+def tracker() -> Drifting:
+    return Drifting()
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch, tracker: Drifting) -> Iterator[Session]:
     pytest.importorskip("trax")
     from_client, to_server = os.pipe()
     from_server, to_client = os.pipe()
@@ -148,7 +168,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
 
     def served() -> None:
         try:
-            serve(Drifting(), name="drifting", start_box="min-max")
+            serve(tracker, name="drifting", start_box="min-max")
         except SiamtrackError as error:
             errors.append(error)
 
@@ -196,6 +216,27 @@ def test_a_session_with_targets_that_join_and_a_second_start(session: Session, p
     again = trax.Rectangle.create(30, 2, 8, 6)
     assert answers(client.initialize(picture, [(again, {})], {})) == [((30, 2, 8, 6), {})]
     assert answers(client.frame(picture, {}, [])) == [((31, 2, 8, 6), {"confidence": "8"})]
+    client.quit()
+    assert session.ended() is None
+
+
+@pytest.mark.parametrize("tracker", [Masking()])
+def test_masks_and_turned_boxes_are_answered_to_who_sends_such(session: Session, picture: dict[str, Any]) -> None:
+    trax = pytest.importorskip("trax")
+    client = session.client()
+    slanted = trax.Polygon.create(list(zip(SLANTED[::2], SLANTED[1::2], strict=True)))
+    drawn = trax.Mask.create(np.ones((8, 6), np.uint8), x=10, y=20)
+    empty = trax.Mask.create(np.ones((9, 6), np.uint8), x=40, y=20)
+    joining = [(region, {}) for region in (slanted, trax.Rectangle.create(1, 2, 8, 6), drawn, empty)]
+    assert [region.type for region, _ in client.initialize(picture, joining, {})[0]] == ["rectangle"] * 4
+    turned, upright, mask, without = (region for region, _ in client.frame(picture, {}, [])[0])
+    assert [turned.get(i) for i in range(turned.size())] == diamond(Box(21, 10, 15, 10))
+    assert upright.bounds() == (2, 2, 8, 6)
+    rows, columns = np.nonzero(mask.array(normalize=True))
+    assert (rows.min(), rows.max(), columns.min(), columns.max(), len(rows)) == (20, 23, 11, 16, 24)
+    assert without.bounds() == (41, 20, 6, 9)
+    client.initialize(picture, joining[1:2], {})
+    assert answers(client.frame(picture, {}, [])) == [((2, 2, 8, 6), {"confidence": "8"})]
     client.quit()
     assert session.ended() is None
 

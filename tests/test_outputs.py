@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -48,6 +49,18 @@ def test_all_three_are_written(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "s.png", "v.mp4"]
     assert written.summary().startswith("Followed 1 target through 3 frames, 100 frames a second in the tracker. Written: ")
     assert [row.frame for row in read_rows(tmp_path / "b.csv")] == [0, 1, 2]
+
+
+def test_a_turned_box_is_drawn_where_there_is_one(tmp_path: Path) -> None:
+    turned = np.array([[15.0, 6], [25, 16], [15, 26], [5, 16]])
+    upright = step(1)
+    drawn = {}
+    for name, polygon in (("upright", None), ("turned", turned)):
+        predictions = [replace(upright.predictions[0], polygon=polygon)]
+        with outputs(tmp_path, boxes=None, video=None, sheet=tmp_path / f"{name}.png") as written:
+            written.write(replace(upright, predictions=predictions))
+        drawn[name] = cv2.imread(str(tmp_path / f"{name}.png"))
+    assert (drawn["upright"] != drawn["turned"]).any()
 
 
 def test_nothing_is_left_when_the_run_fails_before_the_first_frame(tmp_path: Path) -> None:

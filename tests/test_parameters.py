@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_files import save
+from made_up_checkpoints import made_up
 from training_runs import RECIPE
 
 from siamtrack.errors import SettingsError
+from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.training.averaging import MovingAverage
+from siamtrack.training.origin import check_networks, idle_at_random
 from siamtrack.training.parameters import enter_epoch, optimizer_of, set_learning_rate
 from siamtrack.training.recipe import Recipe
+from siamtrack.training.recipes import read_recipe
 
 STAGED = replace(
     RECIPE,
@@ -67,6 +73,45 @@ def test_names_that_are_no_parameters_are_refused() -> None:
         optimizer_of(replace(RECIPE, first_epoch={"backbone.conv6": 1.0}), SiamFC(RECIPE.network))
     with pytest.raises(SettingsError, match="no parameter to learn in the first epoch"):
         optimizer_of(replace(RECIPE, first_epoch={"backbone": math.inf, "bias": 1.0}), SiamFC(RECIPE.network))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("siamdw-paper", r"random kernels in backbone\.stem, which never learn: first_epoch is inf\. Give --from MODEL;"),
+        ("siamrpnpp-paper", "in backbone, which never learn: .* Give --backbone FILE with .* ImageNet, or --from MODEL;"),
+        ("siammask-refine-paper", r"in backbone, neck, head, mask\.head, which never learn: .* Give --from MODEL; or"),
+        ("siammask-small", "in backbone, head, which never learn: .* Give --from MODEL; or"),
+    ],
+)
+def test_what_is_random_must_learn(name: str, message: str) -> None:
+    """A network to begin with, a checkpoint to go on from, or the setting that the message names."""
+    recipe = read_recipe(name)
+    with pytest.raises(SettingsError, match=message):
+        check_networks(recipe, None, None)
+    with torch.device("meta"):
+        network = recipe.kind.build(recipe.network)
+        without = {name for name, _ in network.named_children() if name.startswith(recipe.kind.later)}
+    for part in without:
+        delattr(network, part)
+    assert idle_at_random(recipe, network, None) == {}
+    check_networks(recipe, None, None, goes_on=True)
+    check_networks(read_recipe(name, ["first_epoch={}"]), None, None)
+
+
+@pytest.mark.parametrize("name", ["siammask", "pysot-siammask"])
+def test_masks_are_trained_from_a_published_checkpoint(tmp_path: Path, name: str) -> None:
+    network = read_checkpoint(save(tmp_path / "x.pth", made_up(name)))
+    check_networks(read_recipe("siammask-refine-paper", ["network.width=0.1", "network.channels=8"]), None, network)
+
+
+def test_norms_and_biases_are_not_random() -> None:
+    first_epoch = {"bias": math.inf, "backbone.conv1.1": math.inf, "backbone.conv2": 1.0}
+    check_networks(replace(RECIPE, first_epoch=first_epoch), None, None)
+    with pytest.raises(SettingsError, match=r"in backbone\.conv1, which"):
+        check_networks(STAGED, None, None)
+    assert idle_at_random(STAGED, None, None) == {"backbone": 2.0, "backbone.conv1": math.inf}
+    assert idle_at_random(STAGED, SiamFC(RECIPE.network), None) == {}
 
 
 def test_the_moving_average_follows() -> None:

@@ -14,6 +14,8 @@ from siamtrack.box import Boxes
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.sequences import find_sequences, frames_of
 from siamtrack.errors import DataError
+from siamtrack.evaluation.scoring import score
+from siamtrack.evaluation.trajectory import MaskResults
 from siamtrack.experiments.videos import videos_in
 from siamtrack.library import open_benchmark
 from siamtrack.results import read_rows
@@ -103,13 +105,18 @@ def test_a_video_file_is_followed_by_experiments_and_refused_as_a_benchmark(tmp_
 
 
 def test_other_layouts_are_told_by_name(tmp_path: Path) -> None:
-    small = ("--sequences", 1, "--frames", 2, "--size", "160x120")
+    small = ("--sequences", 1, "--frames", 3, "--size", "160x120")
     for layout in ("davis", "video"):
         assert run("synth", "world", "--layout", layout, "--out", layout, *small, folder=tmp_path).code == 0
-    with pytest.raises(DataError, match=r"as DAVIS 2017.*davis2017-val --protocol ope, and names from '.*val\.txt'"):
+    told = r"as DAVIS 2017.*davis2017-val --protocol ope to score boxes, or davis2017 to score.*names from '.*val\.txt'"
+    with pytest.raises(DataError, match=told):
         plain(tmp_path / "davis")
     names = (tmp_path / "davis" / "ImageSets" / "2017" / "val.txt").read_text().split()
     assert len(open_benchmark("davis2017-val", tmp_path / "davis", names)[1]) >= 1
+    masked, sequences = open_benchmark("davis2017", tmp_path / "davis", names)
+    truth = {one.name: one.masks[0][0].parent for one in sequences if one.masks}
+    results = MaskResults(tracker="truth", benchmark=masked.name, folders=truth)
+    assert score(results, sequences, masked.preset).overall.numbers["j_and_f"] == 1
     with pytest.raises(DataError, match=r"videos with tables of boxes.*--layout otb.*--data folder="):
         plain(tmp_path / "video")
     (tmp_path / "empty").mkdir()

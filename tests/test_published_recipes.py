@@ -26,9 +26,10 @@ from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import TrainingData
 
 pytestmark = pytest.mark.slow
-PAPERS = ("siamrpn-paper", "siamrpnpp-paper", "siamrpnpp-mobilenet-paper", "siamdw-paper")
+PAPERS = ("siamrpn-paper", "dasiamrpn-paper", "siamrpnpp-paper", "siamrpnpp-mobilenet-paper", "siamdw-paper")
 NARROW: dict[str, dict[str, Any]] = {
     "siamrpn-paper": {"width": 0.04},
+    "dasiamrpn-paper": {"width": 0.04},
     "siamrpnpp-paper": {"width": 4 / 64, "neck_channels": (8, 8, 8)},
     "siamrpnpp-mobilenet-paper": {"width": 0.125, "neck_channels": (8, 8, 8)},
     "siamdw-paper": {"width": 1 / 16},
@@ -106,6 +107,7 @@ def test_tables_name_parameters_of_the_network(name: str) -> None:
     ("name", "pairs", "negative", "rates"),
     [
         ("siamrpn-paper", 50 * 600_000, 0.05, (0.005, 0.00025)),
+        ("dasiamrpn-paper", 50 * 600_000, 0.2, (0.005, 0.00025)),
         ("siamrpnpp-paper", 20 * 600_000, 0.2, (0.005, 0.0005)),
         ("siamrpnpp-mobilenet-paper", 20 * 600_000, 0.2, (0.005, 0.0005)),
         ("siamdw-paper", 50 * 600_000, 0.0, (0.01, 0.00001)),
@@ -117,12 +119,48 @@ def test_the_published_numbers(name: str, pairs: int, negative: float, rates: tu
     assert recipe.sampling.negative == negative
     assert (recipe.learning_rate, recipe.final_learning_rate) == rates
     assert recipe.learning_rate_at(recipe.steps - 1) == pytest.approx(rates[1])
-    assert recipe.patch_size == 255
+    assert recipe.patch_size == {"dasiamrpn-paper": 271}.get(name, 255)
 
 
 def test_a_table_can_be_left_out() -> None:
     """From random weights, as the comment in the recipe says."""
     assert read_recipe("siamdw-paper", ["first_epoch={}"]).first_epoch == {}
+
+
+@pytest.mark.parametrize("name", ["siamrpn-paper", "dasiamrpn-paper", "siamdw-paper"])
+def test_a_run_from_random_weights_goes_on_exactly(tmp_path: Path, data: TrainingData, name: str) -> None:
+    """Those whose backbones cannot begin with a file of ImageNet weights: one epoch, and all that there is learns."""
+    recipe = replace(short(name), first_epoch={}, epochs=1)
+    train(recipe, data, tmp_path / "whole", workers=0)
+    assert stopped_after(1, recipe, data, tmp_path / "stopped")["step"] == 1
+    train(recipe, data, tmp_path / "stopped", workers=0)
+    after = parameters(tmp_path / "whole")
+    assert same(after, parameters(tmp_path / "stopped"))
+    assert all(math.isfinite(float(row["loss"])) for row in rows(tmp_path / "whole", "loss"))
+    torch.manual_seed(recipe.seed)
+    before = recipe.kind.build(recipe.network).state_dict()
+    assert not any(torch.equal(after[key], value) for key, value in before.items() if value.ndim == 4)
+
+
+def test_units_of_siamdw_are_released_from_a_trained_network(tmp_path: Path, data: TrainingData) -> None:
+    recipe = short("siamdw-paper")
+    torch.manual_seed(7)
+    initial = recipe.kind.build(recipe.network)
+    start = {name: value.clone() for name, value in initial.state_dict().items()}
+    with pytest.raises(SettingsError, match=r"random kernels in backbone\.stem, which never learn"):
+        train(recipe, data, tmp_path / "run", workers=0)
+    begun = stopped_after(2, recipe, data, tmp_path / "run", initial=initial)["network"]
+    train(recipe, data, tmp_path / "run", initial=initial, workers=0)
+    assert learnt(start, begun) == {"layer2.4"}
+    units = ("1.0", "1.1", "1.2", "2.0", "2.2", "2.3", "2.4")
+    assert learnt(start, parameters(tmp_path / "run")) == {f"layer{unit}" for unit in units}
+
+
+def learnt(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    """The units of SiamDW's backbone with kernels that differ."""
+    old, new = backbone_of(before), backbone_of(after)
+    changed = [name for name, value in old.items() if value.ndim == 4 and not torch.equal(value, new[name])]
+    return {".".join(name.split(".")[:2]) for name in changed}
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -158,6 +196,9 @@ def test_other_imagenet_weights_are_refused(tmp_path: Path, data: TrainingData) 
     with pytest.raises(TrainingError, match="other ImageNet weights, or none"):  # what went on without them still knows
         train(recipe, data, tmp_path / "begun", imagenet=other, workers=0)
     train(recipe, data, tmp_path / "begun", imagenet=given, workers=0)
+    with pytest.raises(SettingsError, match="random kernels in backbone, which never learn"):
+        train(recipe, data, tmp_path / "random", workers=0)
+    recipe = replace(recipe, first_epoch={})
     stopped_after(1, recipe, data, tmp_path / "random")
     with pytest.raises(TrainingError, match="other ImageNet weights, or none"):
         train(recipe, data, tmp_path / "random", imagenet=given, workers=0)

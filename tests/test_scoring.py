@@ -199,6 +199,18 @@ def test_what_cannot_be_scored() -> None:
         score(results({"a": [run(np.ones((6, 8)))]}), [sequence("a")], "otb-matlab")
 
 
+def test_presence_of_a_tracker_that_answers_with_polygons_is_that_of_its_scores() -> None:
+    """In every sequence alike, also in one in which it has no answer at all."""
+    corners = [np.array([x, 30, x + 20, 30, x + 20, 40, x, 40]) for x in walk()[:, 0]]
+    gone = [*corners[:4], *np.full((2, 4), NAN)]
+    scored = np.array([NAN, 0.9, 0.8, 0.9, 0.1, 0.2])
+    answers = {"a": corners[1:], "b": [np.array([0.0])] * 5}
+    runs = {name: [run([np.array([1.0]), *regions], scores=scored.tolist())] for name, regions in answers.items()}
+    found = results(runs, protocol="unsupervised", benchmark="vot2018")
+    scores = score(found, [sequence(name, gone) for name in runs], "pysot")
+    assert scores.overall.numbers["auroc"] == 1
+
+
 def test_eao_of_one_pass_results_is_refused_with_the_reason() -> None:
     found = results({"a": [run(walk())]}, benchmark="vot2018")
     with pytest.raises(DataError, match=r"one pass \('ope'\): they have no failures and restarts, so there is no EAO"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from siamtrack.errors import SettingsError, WeightsError
-from siamtrack.export.onnx import export_model
 from siamtrack.layers.cir import BACKBONES, SMALLEST_PX, TOTAL_STRIDE_PX, CIRBackbone
 from siamtrack.layers.folding import fold_batch_norm
-from siamtrack.library import open_model
-from siamtrack.model_folder import WEIGHTS, Description
+from siamtrack.model_folder import WEIGHTS
 from siamtrack.models.kinds import read_folded
 from siamtrack.models.siamdw import (
     NETWORKS,
@@ -308,23 +305,6 @@ def test_tuned_settings_fit_their_procedure_and_network() -> None:
 
 
 # Model folders
-
-
-@pytest.mark.slow
-def test_a_model_folder_says_what_the_network_says(tmp_path: Path) -> None:
-    """Two targets; export itself compares the runtimes with PyTorch."""
-    network = narrow(head="siamrpn")
-    settings = asdict(network.settings)
-    description = Description(name="small", model="siamdw", tracker="rpn", licence="MIT", card="", network=settings)
-    export_model(network, tmp_path / "small", description)
-    z, x = (torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8) for size in (127, 143))
-    with torch.no_grad():
-        expected = network(*(patches.permute(0, 3, 1, 2).float() for patches in (z, x)))
-    for runtime in ("openvino", "torch"):
-        other = open_model(tmp_path / "small", runtime=runtime, precision="float32").network
-        found = other.match(other.embed(z.numpy()), x[:, None].numpy())
-        for ours, theirs in zip(found, expected, strict=True):
-            assert np.abs(ours[:, 0] - theirs.numpy()).max() < 5e-3 * theirs.abs().max(), runtime
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ import pytest
 import torch
 from checkpoint_files import save
 from command_line import INPUT, OUTPUT, pictures, refused, run
-from made_up_checkpoints import COARSE, SIAMMASK, made_up
+from made_up_checkpoints import COARSE, SIAMMASK
+from mask_answers import assert_masks_agree, noise, with_borders
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from siamtrack.box import Box
 from siamtrack.datasets.palette_masks import read_labels
 from siamtrack.errors import SettingsError
 from siamtrack.export.checkpoint import export_checkpoint
-from siamtrack.library import RUNTIMES, open_model
-from siamtrack.models.siammask import OFFICIAL_PARTS, SiamMask, SiamMaskNetworkSettings, names_of_siammask
+from siamtrack.library import open_model
+from siamtrack.models.siammask import SiamMask, SiamMaskNetworkSettings, names_of_siammask
 from siamtrack.trackers.mask import windows_around
 from siamtrack.training.recipe import Recipe
 
@@ -49,7 +49,7 @@ def conv(x: Tensor, parameters: dict[str, Tensor], name: str, **options: int) ->
 
 def official(parameters: dict[str, Tensor], layers: list[Tensor], correlation: Tensor, row: int, column: int) -> Tensor:
     """The refinement of foolwood/SiamMask, experiments/siammask_sharp, written from its description: (127, 127)."""
-    refine = OFFICIAL_PARTS["refine"]
+    refine = "refine_model"
 
     def twice(x: Tensor, name: str) -> Tensor:
         first = conv(x, parameters, f"{refine}.{name}.0", padding=1).relu()
@@ -111,33 +111,17 @@ def test_match_is_that_of_each_target_and_patch() -> None:
 @pytest.mark.parametrize("name", ["siammask-base", "siammask"])
 def test_a_checkpoint_becomes_a_model_that_gives_masks(tmp_path: Path, name: str) -> None:
     """On every runtime the same ones; batched as one by one. `export_model` has compared the graphs themselves."""
-    settings = COARSE if name == "siammask-base" else replace(SMALL, channels=8)
-    network, content = small(settings), made_up(name)
-    if settings == COARSE:
-        content = {theirs: network.state_dict()[ours] for theirs, ours in names_of_siammask(settings).items()}
-    else:
-        content = {theirs: network.state_dict()[ours] for theirs, ours in names_of_siammask(SMALL).items()}
+    settings = COARSE if name == "siammask-base" else SMALL
+    network = small(settings)
+    last = network.mask.head[-1] if network.refine is None else network.refine.after[-1]
+    assert isinstance(last, nn.Conv2d)
+    with_borders(network, last)
+    content = {theirs: network.state_dict()[ours] for theirs, ours in names_of_siammask(settings).items()}
     export_checkpoint(save(tmp_path / "x.pth", content), tmp_path / "model", licence="MIT", card="")
     assert (tmp_path / "model" / "mask.onnx").is_file()
-    frame = np.random.default_rng(0).integers(0, 256, (150, 200, 3)).astype(np.uint8)
-    boxes = [Box(60, 50, 40, 30), Box(120, 40, 30, 50)]
-    found = {}
-    for runtime in RUNTIMES:
-        tracker = open_model(tmp_path / "model", runtime=runtime, precision="float32")
-        assert tracker.settings.mask.threshold == 0.35  # type: ignore[attr-defined]
-        _, found[runtime] = tracker.step(frame, tracker.start(frame, boxes))
-        for target, box in enumerate(boxes):
-            _, (alone,) = tracker.step(frame, tracker.start(frame, [box]))
-            assert alone.box == pytest.approx(found[runtime][target].box, abs=0.01)
-    for predictions in found.values():
-        for prediction, other in zip(predictions, found["torch"], strict=True):
-            assert prediction.mask is not None
-            assert other.mask is not None
-            assert prediction.mask.shape == (150, 200)
-            assert (prediction.mask != other.mask).mean() < 0.01
-            assert prediction.box == pytest.approx(other.box, abs=0.05)
-    assert any(prediction.mask.any() for prediction in found["torch"] if prediction.mask is not None)
-    assert_masks_come_from_the_command_line(tmp_path, frame)
+    assert open_model(tmp_path / "model").settings.mask.threshold == 0.35  # type: ignore[attr-defined]
+    assert_masks_agree(tmp_path / "model")
+    assert_masks_come_from_the_command_line(tmp_path, noise())
 
 
 def assert_masks_come_from_the_command_line(folder: Path, frame: NDArray[np.uint8]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -216,12 +217,50 @@ def test_ctrl_c_leaves_no_part_of_a_video(tmp_path: Path, monkeypatch: pytest.Mo
     assert run(*line, folder=tmp_path).code == 0
 
 
-def test_an_older_video_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm", ".avi"])
+def test_a_video_file_that_is_there_is_not_written_again(tmp_path: Path, ending: str) -> None:
+    odd = SquareVideoSettings(frames=6, width=65, height=49, side=12, max_displacement=4, square=(200, 30, 60))
+    out = tmp_path / f"a{ending}"
+    list(write_square_video(odd, out))
+    before = out.stat().st_mtime_ns
+    assert len(list(write_square_video(odd, out))) == 6
+    assert out.stat().st_mtime_ns == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "groundtruth.txt"]
+
+
+@pytest.mark.parametrize("beside", ["nothing", "the truth of this video"])
+@pytest.mark.parametrize("content", ["no video", "another video", "another length", "another size"])
+def test_another_file_is_not_replaced(tmp_path: Path, content: str, beside: str) -> None:
+    holiday = tmp_path / "holiday.mp4"
+    if content == "no video":
+        holiday.write_bytes(b"the sea, and the beach")
+    else:
+        changes = {"another video": {"ground": (90, 160, 200)}, "another length": {"frames": 5}, "another size": {"height": 60}}
+        list(write_square_video(replace(SHORT, **changes[content]), holiday))  # type: ignore[arg-type]
+    (tmp_path / "groundtruth.txt").unlink(missing_ok=True)
+    if beside != "nothing":
+        list(write_square_video(SHORT, tmp_path / "a.mp4"))
+    before = holiday.read_bytes()
+    with pytest.raises(OutputError, match=r"'.*holiday\.mp4' is there already.*would be replaced; give another name"):
+        list(write_square_video(SHORT, holiday))
+    assert holiday.read_bytes() == before
+
+
+def test_a_video_whose_truth_is_gone_is_not_replaced(tmp_path: Path) -> None:
     list(write_square_video(SHORT, tmp_path / "a.mp4"))
-    before = (tmp_path / "a.mp4").read_bytes()
-    writing = write_square_video(SHORT, tmp_path / "a.mp4")
-    next(writing)
-    with pytest.raises(KeyboardInterrupt):
-        writing.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
-    assert (tmp_path / "a.mp4").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "groundtruth.txt"]
+    (tmp_path / "groundtruth.txt").unlink()
+    refused(("synth", "video", "--out", "a.mp4"), OUTPUT, "'a.mp4' is there already", folder=tmp_path)
+
+
+def test_the_truth_is_there_before_its_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed between the two would leave a video that is refused for ever."""
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("siamtrack.synthetic.square_video.write_text", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            list(write_square_video(SHORT, tmp_path / "a.mp4"))
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(write_square_video(SHORT, tmp_path / "a.mp4"))) == 6

@@ -260,6 +260,25 @@ def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert run(*line, folder=tmp_path).code == 0
 
 
+@pytest.mark.parametrize(
+    ("altered", "message"),
+    [
+        ({"groups": None}, "'groups' is missing"),
+        ({"groups": "four"}, "'groups' is four"),
+        ({"made_with": None}, "'made_with' is missing"),
+    ],
+)
+def test_a_folder_whose_content_was_altered_by_hand_is_refused(
+    tmp_path: Path, altered: dict[str, str | None], message: str
+) -> None:
+    list(write_squares(FEW, tmp_path))
+    file = tmp_path / "synthetic.json"
+    content = json.loads(file.read_text(encoding="utf-8")) | altered
+    file.write_text(json.dumps({name: value for name, value in content.items() if value is not None}), encoding="utf-8")
+    with pytest.raises(OutputError, match=rf"synthetic\.json' was altered: its {message}\. Put back.*or give a new folder"):
+        list(write_squares(replace(FEW, groups=5), tmp_path))
+
+
 def test_a_folder_says_which_versions_began_it(tmp_path: Path) -> None:
     """Drawn otherwise, the rest would not go with what is there."""
     list(write_squares(FEW, tmp_path))

@@ -136,6 +136,17 @@ def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path, data: Trai
     assert same(parameters(tmp_path), before)
 
 
+def test_what_is_random_and_learns_later_is_told(
+    tmp_path: Path, data: TrainingData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """But not of a network that is begun with."""
+    recipe = replace(ONE_EPOCH, pairs_per_epoch=4, validation_pairs=0, first_epoch={"backbone.conv1": 5.0})
+    train(recipe, data, tmp_path / "random", workers=0)
+    assert "learn later only: backbone.conv1 (after 5 epochs). Is --backbone or --from missing?" in capsys.readouterr().err
+    train(recipe, data, tmp_path / "from", initial=SiamFC(RECIPE.network), workers=0)
+    assert "learn later only" not in capsys.readouterr().err
+
+
 def test_other_data_or_another_network_are_refused(tmp_path: Path, material: Material) -> None:
     recipe = replace(ONE_EPOCH, teacher_weight=1.0, batch_norm="frozen")
     given = [SiamFC(RECIPE.network).eval() for _ in range(2)]

@@ -21,19 +21,19 @@ from siamtrack.errors import DataError, SettingsError
 from siamtrack.image import Image
 from siamtrack.layers.mask_losses import mask_loss, windows_of
 from siamtrack.models.kinds import model_kind
-from siamtrack.models.model import SEEN, UNKNOWN, Targets
+from siamtrack.models.model import Targets
 from siamtrack.models.nanotrack import NanoTrackMask, NanoTrackNetworkSettings
-from siamtrack.pair import Pair, flipped
+from siamtrack.pair import SEEN, UNKNOWN, Pair, flipped
 from siamtrack.synthetic.material import Material
 from siamtrack.synthetic.pairs import PairSettings, PairSource
 from siamtrack.synthetic.supply import BuiltIn
 from siamtrack.synthetic.world import World
 from siamtrack.synthetic.world_settings import WorldSettings
 from siamtrack.trackers.mask import windows_around
-from siamtrack.training.augment import OFF, AugmentSettings
+from siamtrack.training.augment import OFF, AugmentSettings, plan_pair
 from siamtrack.training.clip_pairs import ClipPairs, SamplingSettings
 from siamtrack.training.data import batches
-from siamtrack.training.look_alikes import Paste
+from siamtrack.training.look_alikes import Paste, Subject
 from siamtrack.training.loop import train
 from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import TrainingData, WorldData
@@ -202,6 +202,47 @@ def test_a_mask_of_another_size_than_its_frame_is_told(tmp_path: Path) -> None:
         clip_pairs(Drawn(tmp_path, of=(60, 100)))[0]
 
 
+class Uncertain(Drawn):
+    """Of three columns right of the square nobody knows what they are, nor of a corner of the frame."""
+
+    def _mask(self, target: Target, index: int) -> NDArray[np.uint8]:
+        mask = super()._mask(target, index).astype(np.uint8)
+        mask[30:50, 60 + index : 63 + index] = UNKNOWN
+        mask[:25, :45] = UNKNOWN
+        return mask
+
+
+def test_pixels_that_nobody_knows_are_so_in_pairs(tmp_path: Path) -> None:
+    """And what the target has stays what it is; the patch is about 2.5 times as fine as the frame."""
+    found, plain = clip_pairs(Uncertain(tmp_path))[0], clip_pairs(Drawn(tmp_path))[0]
+    assert found.mask is not None
+    assert plain.mask is not None
+    assert set(np.unique(found.mask)) == {0, SEEN, UNKNOWN}
+    assert np.array_equal(found.mask == SEEN, plain.mask == SEEN)
+    assert found.mask[0, 0] == UNKNOWN
+    x, y, w, h = (int(v) for v in found.box.round())
+    rim = found.mask[y + 2 : y + h - 2, x + w + 1 : x + w + round(2.6 * w / 20)]
+    assert (rim == UNKNOWN).all()
+    assert (found.mask[y + 2 : y + h - 2, x + w + round(4 * w / 20)] == 0).all()
+    mirrored = flipped(found).mask
+    assert mirrored is not None
+    assert np.array_equal(mirrored, found.mask[:, ::-1])
+
+
+def test_what_is_pasted_over_them_is_known(tmp_path: Path) -> None:
+    crops = CropsOfFrames(Uncertain(tmp_path), CropSettings())
+    crop = crops.crop("a", 0, 0, masked=True)
+    subject = Subject(crop, crop.image.shape[0], (50.0, 50.0))
+    plan = plan_pair(subject, subject, OFF, np.random.default_rng(0), other=lambda rng: None, **SIZES)
+    over = Paste(crop, (0, 0, 40, 30), np.eye(3), soft=False)
+    free, covered = (plan._replace(pastes=pastes).drawn(lambda one: one).mask for pastes in ([], [over]))
+    assert free is not None
+    assert covered is not None
+    assert (free[:30, :40] == UNKNOWN).all()
+    assert not covered[:30, :40].any()
+    assert np.array_equal(covered[30:], free[30:])
+
+
 def test_the_share_of_a_pixel_in_the_mask() -> None:
     mask = np.zeros((20, 20), bool)
     mask[5:15, 5:15] = True
@@ -310,6 +351,7 @@ def test_masks_are_learnt_where_they_are_known(model: str, cells: int, anchors: 
     maps = torch.zeros(2, 2 * anchors, cells, cells), torch.zeros(2, 4 * anchors, cells, cells)
     masks = torch.zeros(2, 255, 255, dtype=torch.uint8)
     masks[1] = UNKNOWN
+    masks[0, :9, :9] = UNKNOWN  # of a part of a mask
     answer = Recorded()
     judge((*maps, answer), targets(masks))
     pairs, rows, columns = answer.asked[-1]

@@ -12,6 +12,7 @@ import pytest
 from command_line import INPUT, INTERRUPTED, OUTPUT, refused, run
 
 from siamtrack.datasets.crops import CropSettings
+from siamtrack.datasets.palette_masks import read_labels
 from siamtrack.errors import DataError
 from siamtrack.library import open_training_set
 from siamtrack.results import read_boxes, read_rows
@@ -62,6 +63,18 @@ def test_vot(tmp_path: Path, drawn: Drawn) -> None:
         assert {"camera_motion.tag", "illum_change.tag", "occlusion.tag"} <= {p.name for p in folder.iterdir()}
 
 
+@pytest.mark.parametrize(
+    ("changes", "moves", "flickers"),
+    [({}, True, True), ({"camera": 0.0}, False, True), ({"light": 0.0}, True, False)],
+)
+def test_tags_say_when_the_camera_moves_and_the_light_changes(changes: dict[str, float], moves: bool, flickers: bool) -> None:
+    world = World(WorldSettings(width=160, height=120, **changes), BuiltIn(), 4)  # type: ignore[arg-type]
+    sequences = list(world_sequences(world, 12, 40))
+    found = {tag: np.array([sequence.tags[tag] for sequence in sequences]) for tag in ("camera_motion", "illum_change")}
+    assert (bool(found["camera_motion"].any()), bool(found["illum_change"].any())) == (moves, flickers)
+    assert not any(values[:, 0].any() for values in found.values())  # the first frame has none before it
+
+
 def test_otb_and_going_on(tmp_path: Path, drawn: Drawn) -> None:
     line = ("synth", "world", "--out", "w", *SIZE)
     assert run(*line, folder=tmp_path).code == 0
@@ -71,6 +84,7 @@ def test_otb_and_going_on(tmp_path: Path, drawn: Drawn) -> None:
         whole = [row for row, b in zip(found, boxes, strict=True) if (b[target][:2] >= 0).all()]
         expected = [b[target] + [1, 1, 0, 0] for b in boxes if (b[target][:2] >= 0).all()]
         inside = [i for i, b in enumerate(expected) if b[0] + b[2] - 1 <= 160 and b[1] + b[3] - 1 <= 120]
+        assert inside, name
         np.testing.assert_allclose(np.array(whole)[inside], np.array(expected)[inside])
     first = next(iter(drawn))
     kept = (tmp_path / "w" / first / "img" / "0001.jpg").stat().st_mtime_ns
@@ -190,11 +204,18 @@ def test_a_size_among_the_settings_is_told(tmp_path: Path) -> None:
 
 def test_davis(tmp_path: Path, drawn: Drawn) -> None:
     assert run("synth", "world", "--layout", "davis", "--out", "w", *SIZE, folder=tmp_path).code == 0
+    seen = set()
     for name, (_, _, identities, _) in drawn.items():
+        numbers = {0: 0}  # of the objects in the masks: those in the first frame come first, each in their order
+        for there in (np.unique(identities[0]), np.unique(identities)):
+            for thing in there[there > 0].tolist():
+                numbers.setdefault(thing, len(numbers))
         for number, identity in enumerate(identities):
-            path = tmp_path / "w" / "Annotations" / "480p" / name / f"{number:05}.png"
-            raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            assert (raw.any(2) == (identity > 0)).all()
+            found = read_labels(tmp_path / "w" / "Annotations" / "480p" / name / f"{number:05}.png")
+            for thing in np.unique(identity).tolist():
+                assert set(found[identity == thing].tolist()) == {numbers[thing]}, (name, number, thing)
+            seen |= set(found.ravel().tolist())
+    assert {0, 1, 2} <= seen  # several objects, or numbers would not be told apart
 
 
 def test_videos_are_training_data(tmp_path: Path, drawn: Drawn) -> None:

@@ -61,9 +61,9 @@ def draw_pictures(folder: Path) -> Material:
     return find_material([folder])
 
 
-def draw_clips(folder: Path, clips: int = 6, frames: int = 5) -> Path:
-    """Clips of drawn scenes as NAME/img/*.png with NAME/groundtruth.txt, one target each."""
-    for number in range(clips):
+def draw_clips(folder: Path, clips: int = 6, frames: int = 5, *, first: int = 0) -> Path:
+    """Clips of drawn scenes, numbered from `first`, as NAME/img/*.png with NAME/groundtruth.txt, one target each."""
+    for number in range(first, first + clips):
         scene = Scene(320, 240, objects=2, seed=number, speed=2.0)
         images = folder / f"clip{number}" / "img"
         images.mkdir(parents=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from siamtrack.box import Box
 from siamtrack.errors import OutputError, nearest
 from siamtrack.image import PICTURE_ENDINGS, Image
+from siamtrack.polygon import Polygon, box_corners, min_max_box
 
 Colour = tuple[int, int, int]
 
@@ -48,10 +49,16 @@ LIGHT: Colour = (245, 245, 245)
 """Letters on dark ground, RGB."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FAR = 1e6  # pixels: a corner further away would be no whole number of OpenCV
 
 
 def draw_boxes(
-    image: Image, boxes: Sequence[Box], *, scores: Sequence[float] | None = None, labels: Sequence[str] | None = None
+    image: Image,
+    boxes: Sequence[Box],
+    *,
+    scores: Sequence[float] | None = None,
+    labels: Sequence[str] | None = None,
+    polygons: Sequence[Polygon | None] | None = None,
 ) -> Image:
     """A copy of the image with each box as a coloured line between two dark ones, visible on any background.
 
@@ -64,6 +71,7 @@ def draw_boxes(
         boxes: one a target, pixels; the order gives the colours of `PALETTE`, which repeat after the last.
         scores: one a box, written with two decimals (NaN: not written).
         labels: one a box, written before the score.
+        polygons: one a box, (4, 2) corners of a turned box that is drawn in its place; None where there is none.
 
     Returns:
         Shape (H, W, 3), RGB.
@@ -72,12 +80,18 @@ def draw_boxes(
     height, width = picture.shape[:2]
     scores = [math.nan] * len(boxes) if scores is None else scores
     labels = [""] * len(boxes) if labels is None else labels
+    polygons = [None] * len(boxes) if polygons is None else polygons
     tags: list[tuple[Box, str, Colour]] = []
-    for i, (box, score, label) in enumerate(zip(boxes, scores, labels, strict=True)):
+    for i, (box, score, label, corners) in enumerate(zip(boxes, scores, labels, polygons, strict=True)):
+        turned = corners if corners is not None and np.isfinite(corners).all() and not _is_upright(corners, box) else None
+        box = box if turned is None else min_max_box(turned)
         if not all(math.isfinite(v) for v in box) or not box.clipped(width, height).area > 0:
             continue
         colour = PALETTE[i % len(PALETTE)]
-        _draw_box(picture, box, colour)
+        if turned is None:
+            _draw_box(picture, box, colour)
+        else:
+            _draw_turned(picture, turned, colour)
         text = f"{label} {score:.2f}" if not math.isnan(score) else label
         if text.strip():
             tags.append((box, text.strip(), colour))
@@ -121,6 +135,27 @@ def _draw_box(picture: Image, box: Box, colour: Colour) -> None:
     halo = max(1.0, line * 0.4)
     _draw_frame(picture, box, line + 2 * halo, DARK, 0.7)
     _draw_frame(picture, box, line, colour, 1.0)
+
+
+def _is_upright(corners: Polygon, box: Box) -> bool:
+    return corners.shape == (4, 2) and bool(np.allclose(corners, box_corners(box), rtol=0, atol=1e-6))
+
+
+def _draw_turned(picture: Image, corners: Polygon, colour: Colour) -> None:
+    """The same of a turned box; lines have whole widths."""
+    height, width = picture.shape[:2]
+    shortest = float(np.hypot(*(corners - np.roll(corners, 1, 0)).T).min())
+    line = max(1.25, min(_line_width(height, width), shortest / 8))
+    outer = round(line + 2 * max(1.0, line * 0.4))
+    low = np.clip(np.floor(corners.min(0)) - outer, 0, (width, height)).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + outer, 0, (width, height)).astype(int)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    # in sixteenths of a pixel; OpenCV's pixel i is centred on i
+    points = np.rint(16 * np.clip(corners - 0.5 - low, -_FAR, _FAR)).astype(np.int32)
+    for thickness, paint, opacity in ((outer, DARK, 0.7), (max(1, round(line)), colour, 1.0)):
+        covered = np.zeros(part.shape[:2], np.uint8)
+        cv2.polylines(covered, [points], True, 255, thickness, cv2.LINE_AA, shift=4)
+        blend(part, paint, covered.astype(np.float32) * np.float32(opacity / 255))
 
 
 def _draw_frame(picture: Image, box: Box, line: float, colour: Colour, opacity: float) -> None:

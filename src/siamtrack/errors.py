@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 
 class SiamtrackError(Exception):
@@ -86,10 +88,15 @@ class MissingExtraError(SiamtrackError):
     exit_code = 4
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        self._given = package, extra, purpose
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed. "
             f"Install it with: pip install 'siamtrack[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        package, extra, purpose = self._given  # worker processes send it; without this, it cannot be made again
+        return partial(MissingExtraError, extra=extra, purpose=purpose), (package,)
 
 
 class OutputError(SiamtrackError):

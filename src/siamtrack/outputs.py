@@ -106,7 +106,8 @@ class Outputs:
             labels = [_label(target, p.score, self._targets) for target, p in enumerate(predictions)]
             image, masks = step.frame.image, [p.mask for p in predictions]
             tinted = draw_masks(image, masks) if any(mask is not None for mask in masks) else image
-            drawn = draw_boxes(tinted, [p.box for p in predictions], labels=labels)
+            turned = [p.polygon for p in predictions]
+            drawn = draw_boxes(tinted, [p.box for p in predictions], labels=labels, polygons=turned)
             if self._video is not None:
                 self._video.write(drawn, step.frame.time)
             if self._sheet is not None:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from siamtrack.image import Image
 
+SEEN, UNKNOWN = 1, 2
+"""In masks: the pixel shows the object; nobody knows what it shows. 0 is anything else."""
+
 
 class Pair(NamedTuple):
     """A training pair. Lengths are in pixels of the search patch, coordinates continuous: pixel i covers [i, i + 1)."""
@@ -19,9 +22,7 @@ class Pair(NamedTuple):
     box: NDArray[np.float32]  # (4,): x, y, w, h of the upright box around the object in the search patch
     absent: bool = False  # that object is another one than the template's: a negative pair
     skipped: tuple[str, ...] = ()  # what could not be read while this pair was drawn, and was replaced by other pictures
-    mask: NDArray[np.uint8] | None = (
-        None  # (search_size, search_size), 1 where the object is seen; None: not known or not wanted
-    )
+    mask: NDArray[np.uint8] | None = None  # (search_size, search_size), see `SEEN`; None: not known or not wanted
 
 
 def flipped(pair: Pair) -> Pair:

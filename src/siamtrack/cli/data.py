@@ -75,6 +75,7 @@ def crop(
             metavar="QUALITY", min=1, max=100, help="A fraction of the disk, not the same pixels.", show_default="PNG"
         ),
     ] = None,
+    masks: Annotated[bool, typer.Option("--masks", help="Store the targets' masks, too: coco, davis, youtube_vos.")] = False,
     workers: Workers = None,
 ) -> None:
     """Cut the targets out of a data set once, so that training reads small pictures instead of frames.
@@ -90,7 +91,7 @@ def crop(
 
     given = {"size": size, "context": context, "template_size": template_size}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    storing = Storing(crops=CropSettings(**chosen), jpeg=jpeg, every=every)
+    storing = Storing(crops=CropSettings(**chosen), jpeg=jpeg, every=every, masks=masks)
     source = open_training_set(path, kind)
     with _bar(len(source.names)) as advance:
 

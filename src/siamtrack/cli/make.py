@@ -51,6 +51,7 @@ def train(
     require(TO_TRAIN, "Training")
     from siamtrack.models.checkpoint_files import read_parameters
     from siamtrack.output_paths import check_folder
+    from siamtrack.training.checkpoint import last_checkpoint
     from siamtrack.training.loop import train
     from siamtrack.training.origin import check_networks
     from siamtrack.training.recipes import read_recipe
@@ -60,7 +61,8 @@ def train(
     check_folder(out)
     networks = {"teacher": _teacher(teacher), "initial": _checkpoint(start)}
     imagenet = read_parameters(backbone) if backbone else None
-    check_networks(settings, **networks, imagenet=imagenet)  # before the data, which takes longer
+    goes_on = last_checkpoint(out) is not None
+    check_networks(settings, **networks, imagenet=imagenet, goes_on=goes_on)  # before the data, which takes longer
     opened = open_data(parsed_places(data), settings.crops)
     if _rank() == 0:
         console.print("\n".join([*opened.describe(), *_licences(start)]))
@@ -171,7 +173,9 @@ def export(
 def convert(
     checkpoint: Annotated[
         Path,
-        typer.Argument(metavar="CHECKPOINT", help="Of siamfc-pytorch, PySOT, DaSiamRPN, SiamDW, MatConvNet and others."),
+        typer.Argument(
+            metavar="CHECKPOINT", help="Of siamfc-pytorch, PySOT, DaSiamRPN, SiamMask, SiamDW, MatConvNet and others."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Weights to write, .safetensors.")],
 ) -> None:

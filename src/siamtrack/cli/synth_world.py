@@ -20,7 +20,9 @@ LAYOUTS = ("otb", "vot", "davis", "video")
 
 def world(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the sequences; one that was begun goes on.")],
-    layout: Annotated[str, typer.Option(metavar="NAME", help="otb, vot, davis, or video: NAME.mp4 beside NAME.csv.")] = "otb",
+    layout: Annotated[
+        str, typer.Option(metavar="NAME", help="otb, vot, davis, or video: NAME.mp4 beside NAME.csv, boxes and no masks.")
+    ] = "otb",
     sequences: Annotated[int, typer.Option(metavar="N", min=1, help="How many; more are added to those there are.")] = 20,
     frames: Annotated[int, typer.Option(metavar="N", min=2, help="Length of each.")] = 100,
     size: Annotated[str, typer.Option(metavar="WxH", help="Of a frame, pixels.")] = "640x360",

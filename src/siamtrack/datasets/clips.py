@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -130,8 +130,11 @@ class Target:
         return Box(*map(float, self.boxes[index]))
 
 
-MaskReader = Callable[[Target, int], "NDArray[np.bool_] | None"]
-"""Mask (H, W) of a target in row `index` of its annotations; None where there is none. A picklable callable."""
+Mask: TypeAlias = NDArray[np.bool_] | NDArray[np.uint8]
+"""(H, W): see `siamtrack.pair.SEEN`; of booleans where every pixel is known."""
+
+MaskReader = Callable[[Target, int], Mask | None]
+"""Mask of a target in row `index` of its annotations; None where there is none. A picklable callable."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,10 +145,10 @@ class Clip:
     frames: Frames
     targets: tuple[Target, ...]
     size: tuple[int, int] | None = None  # (width, height) in pixels where the annotation says it
-    masks: MaskReader | None = None
+    masks: MaskReader | None = None  # see `TrainingSet.has_masks`
 
-    def mask(self, target: Target, index: int) -> NDArray[np.bool_] | None:
-        """(H, W) mask of the target in row `index` of its annotations; None where the data set has none.
+    def mask(self, target: Target, index: int) -> Mask | None:
+        """Mask of the target in row `index` of its annotations; None where the data set has none.
 
         Raises:
             DataError: the mask cannot be read.
@@ -164,6 +167,7 @@ class TrainingSet(ABC):
     """
 
     name: ClassVar[str]  # as on the command line; that of the module
+    has_masks: ClassVar[bool] = False  # whether its clips come with masks
     root: Path
 
     @abstractmethod

@@ -36,6 +36,7 @@ class COCO(TrainingSet):
     """See `TrainingSet`. Opening parses the file: some 10 seconds and, for that time, 1 GB of memory for that of 2017."""
 
     name = "coco"
+    has_masks = True
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -21,7 +21,7 @@ from siamtrack.errors import OutputError
 from siamtrack.output_paths import check_folder
 from siamtrack.settings import check_limits
 
-_SAME = ("data_set", "clips_sha256", "annotations", "crops", "jpeg", "every", "opencv")  # in every run of one store
+_SAME = ("data_set", "clips_sha256", "annotations", "crops", "jpeg", "every", "masks", "opencv")  # in every run of one store
 _PART = f".{MANIFEST}.part"
 
 
@@ -36,6 +36,7 @@ class Storing:
     crops: CropSettings = field(default_factory=CropSettings)
     jpeg: int | None = None  # quality; None: PNG, which gives back the same pixels
     every: int = 1  # of the annotated frames of a clip, keep the first of so many
+    masks: bool = False  # with the masks that the data set knows
 
     def __post_init__(self) -> None:
         check_limits(self, {"every": (1, 10**6)} | ({} if self.jpeg is None else {"jpeg": (1, 100)}))
@@ -51,6 +52,7 @@ def new_manifest(training_set: TrainingSet, storing: Storing) -> dict[str, Any]:
         "clips_sha256": hashlib.sha256("\n".join(training_set.names).encode()).hexdigest(),
         "annotations": training_set.fingerprint(),
         **asdict(storing),
+        "masks_left_out": training_set.has_masks and not storing.masks,
         "siamtrack": version("siamtrack"),  # not from the package itself, which lies above
         "opencv": cv2.__version__,
         "complete": False,
@@ -127,4 +129,6 @@ def _check_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> Non
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else str(value)

@@ -6,7 +6,8 @@ Clips are numbered as their sorted names.
 
 An index record is a line of JSON (frame size, targets, the SHA-256 of each block of crops, frames that could not be read) and
 after it, for each target, its positions (int64), boxes and visibility (float64), little-endian: exactly as annotated. A crop
-is the fill colour (three float64) and a PNG or JPEG file.
+is the fill colour (three float64) and the length of the mask (uint32; 0: not known), little-endian, the mask as a PNG file of
+one channel, and the picture as a PNG or JPEG file. A mask that is twice as high as the picture has `Crop.void` below it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from siamtrack.box import Box
 from siamtrack.datasets.clips import Target
 from siamtrack.datasets.crops import Crop, croppable
+from siamtrack.image import Image
 
 BLOCK = 64  # crops that are cut, hashed and written together, unless one frame alone has more; part of the format
-_FILL = struct.Struct("<3d")
+_HEAD = struct.Struct("<3dI")  # fill colour, bytes of the mask
+_MASK_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)  # small, and fast
 
 
 class Row(NamedTuple):
@@ -68,22 +72,40 @@ def blocks_of(targets: Iterable[Target]) -> list[Block]:
 
 
 def crop_value(crop: Crop, jpeg: int | None) -> bytes:
-    """A crop as it is stored: PNG, or JPEG of that quality."""
+    """A crop as it is stored: PNG, or JPEG of that quality; its mask, if it has one, is PNG."""
     picture = cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR)
     if jpeg is None:  # level 1 takes two thirds of the time of level 3, for 2 % more bytes
         _, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     else:
         _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, jpeg])
-    return _FILL.pack(*crop.fill) + data.tobytes()
+    mask = b""
+    if crop.mask is not None:
+        both = crop.mask if crop.void is None else np.concatenate([crop.mask, crop.void])
+        mask = cv2.imencode(".png", both, _MASK_PNG)[1].tobytes()
+    return _HEAD.pack(*crop.fill, len(mask)) + mask + data.tobytes()
 
 
-def read_crop(value: bytes) -> Crop | None:
-    """The crop that was stored; None where it cannot be decoded."""
-    data = np.frombuffer(value, np.uint8)[_FILL.size :]
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+def read_crop(value: bytes, *, masked: bool = False) -> Crop | None:
+    """The crop that was stored, with its mask if asked for and there; None where it cannot be decoded."""
+    if len(value) < _HEAD.size:
+        return None
+    *fill, length = _HEAD.unpack_from(value)
+    data = np.frombuffer(value, np.uint8)[_HEAD.size :]
+    picture = _decoded(data[length:], cv2.IMREAD_COLOR)
     if picture is None:
         return None
-    return Crop(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8), _FILL.unpack_from(value))
+    crop = Crop(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8), (fill[0], fill[1], fill[2]))
+    if not (masked and length):
+        return crop
+    both = _decoded(data[:length], cv2.IMREAD_GRAYSCALE)
+    height, width = picture.shape[:2]
+    if both is None or both.shape not in ((height, width), (2 * height, width)):
+        return None
+    return crop._replace(mask=both[:height], void=both[height:] if len(both) > height else None)
+
+
+def _decoded(data: NDArray[np.uint8], flags: int) -> Image | None:
+    return np.asarray(found, np.uint8) if len(data) and (found := cv2.imdecode(data, flags)) is not None else None
 
 
 def hash_of(values: Iterable[tuple[int, int, bytes]]) -> str:

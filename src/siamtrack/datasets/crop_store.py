@@ -24,7 +24,7 @@ from siamtrack.settings import from_mapping
 MANIFEST = "manifest.json"
 DATABASE = "crops.mdb"
 KIND = "siamtrack crops"
-FORMAT = 1
+FORMAT = 2
 
 _opened: dict[Path, tuple[int, Any]] = {}  # process and environment: LMDB allows one a file and process
 
@@ -36,6 +36,10 @@ class StoredCrops:
 
     Args:
         path: the folder.
+
+    Attributes:
+        masked: whether the crops were stored with the masks that are known.
+        masks_left_out: whether the data set has masks, and they were not stored.
 
     Raises:
         DataError: it is no folder of crops, or they are not all there yet.
@@ -52,6 +56,8 @@ class StoredCrops:
         self.path = path
         self.name: str = manifest["data_set"]
         self.settings = from_mapping(CropSettings, manifest["crops"], where=str(path / MANIFEST))
+        self.masked: bool = manifest["masks"]
+        self.masks_left_out: bool = manifest["masks_left_out"]
         self._database = (path / DATABASE).resolve()
         self._names: list[str] = [clip["name"] for clip in manifest["clips"]]
         self._hashes: list[str] = [clip["sha256"] for clip in manifest["clips"]]
@@ -75,15 +81,19 @@ class StoredCrops:
         return size
 
     def crop(self, clip: str, target: int, index: int, *, masked: bool = False) -> Crop:
-        """See `Crops`. Masks are not stored."""
+        """See `Crops`. There are no masks but where the crops are `masked`."""
         value = self._get(crop_key(self._numbers[clip], target, index))
         if value is None:
             raise DataError(f"'{self.path}' has no crop of target {target} of '{clip}' in row {index}.")
-        if (found := read_crop(value)) is None:
+        if (found := read_crop(value, masked=masked)) is None:
             raise DataError(
                 f"The crop of '{clip}' in '{self.path}' is damaged. Look for more: siamtrack data check {self.path}"
             )
         return found
+
+    def command_with_masks(self) -> str:
+        """The command that stores the same crops with masks, in a folder beside this one."""
+        return command(Path(f"{self.path}-masks"), read_manifest(self.path) | {"masks": True})
 
     def digest(self) -> str:
         """The SHA-256 of all crops and annotations."""
@@ -172,6 +182,7 @@ def command(path: Path, manifest: dict[str, Any]) -> str:
     options = {name.replace("_", "-"): value for name, value in crops.items() if value != getattr(default, name)}
     options |= {name: manifest[name] for name in ("every", "jpeg") if manifest[name] not in (1, None)}
     words = [word for name, value in options.items() for word in (f"--{name}", f"{value:g}")]
+    words += ["--masks"] * manifest["masks"]
     source = [manifest["source"], "--as", manifest["data_set"], "--out", str(path)]
     return shlex.join(["siamtrack", "data", "crop", *source, *words])
 

@@ -3,7 +3,7 @@
 A run can be ended at any moment, by `kill -9` too, and the same command goes on: crops are cut in blocks, and each is written
 with its count and hash in one transaction. The frames of picture files are decoded, cut and encoded by the worker processes.
 Video files are decoded and cut in this process, in order and once, as a frame in the middle costs decoding all before it; the
-workers encode.
+workers encode. Masks are read where frames are cut, and a frame whose mask cannot be used counts as one that cannot be read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from siamtrack.datasets.clips import Clip, Frames, PictureFiles, TrainingSet, VideoFile
 from siamtrack.datasets.crop_database import Database
 from siamtrack.datasets.crop_manifest import Storing, finished, new_manifest, open_place, write_manifest
+from siamtrack.datasets.crop_masks import BlockMasks, masks_of
 from siamtrack.datasets.crop_records import (
     Block,
     Index,
@@ -101,10 +102,16 @@ def write_crops(
 
     Raises:
         OutputError: the folder cannot be written, or holds something else. What was written before stays.
-        DataError: more than 1 % of the frames and annotations cannot be read (and more than 10).
-        MissingExtraError: the package lmdb is not installed.
+        DataError: more than 1 % of the frames and annotations cannot be read (and more than 10), or masks are to be stored of
+            a data set that has none.
+        MissingExtraError: the package lmdb is not installed, or one that reads the masks.
     """
     import_lmdb("Storing crops")
+    if storing.masks and not training_set.has_masks:
+        raise DataError(
+            f"The data set '{training_set.name}' has no masks, and --masks asks for them; coco, davis and youtube_vos have "
+            "some. Leave --masks out."
+        )
     manifest = new_manifest(training_set, storing)
     complete = open_place(out, manifest)
     close_readers(out / DATABASE)
@@ -234,25 +241,37 @@ def _calls_of(state: _OpenClip, missing: Sequence[int], storing: Storing) -> Ite
     if isinstance(frames, VideoFile):
         images = frames.several([position for block in blocks for position, _ in block])
         for number, block in zip(missing, blocks, strict=True):
-            cut = _cut(itertools.islice(images, len(block)), block, storing.crops)
+            cut = _cut(itertools.islice(images, len(block)), block, storing.crops, _masks(state, block, storing))
             yield (state, number), _encoded, (cut, storing.jpeg)
         return
     for number, block in zip(missing, blocks, strict=True):
         part, positions = part_of(frames, [position for position, _ in block])
-        yield (state, number), _cut_and_encoded, (part, positions, block, storing)
+        yield (state, number), _cut_and_encoded, (part, positions, block, storing, _masks(state, block, storing))
 
 
-def _cut_and_encoded(frames: Frames, positions: Sequence[int], block: Block, storing: Storing) -> _EncodedBlock:
-    return _encoded(_cut(frames.several(positions), block, storing.crops), storing.jpeg)
+def _masks(state: _OpenClip, block: Block, storing: Storing) -> BlockMasks | None:
+    return masks_of(state.clip, block) if storing.masks else None
 
 
-def _cut(images: Iterable[Image | DataError], block: Block, settings: CropSettings) -> _CutBlock:
+def _cut_and_encoded(
+    frames: Frames, positions: Sequence[int], block: Block, storing: Storing, masks: BlockMasks | None
+) -> _EncodedBlock:
+    return _encoded(_cut(frames.several(positions), block, storing.crops, masks), storing.jpeg)
+
+
+def _cut(images: Iterable[Image | DataError], block: Block, settings: CropSettings, masks: BlockMasks | None) -> _CutBlock:
     found = _CutBlock([], {})
     for image, (position, rows) in zip(images, block, strict=True):
         if isinstance(image, DataError):
             found.unreadable[position] = str(image)
-        else:
-            found.crops.extend((row.target, row.at, cut_crop(image, row.box, settings)) for row in rows)
+            continue
+        try:
+            known = [masks.mask(row, position, image) if masks else None for row in rows]
+        except DataError as error:
+            found.unreadable[position] = str(error)
+            continue
+        for row, mask in zip(rows, known, strict=True):
+            found.crops.append((row.target, row.at, cut_crop(image, row.box, settings, mask)))
     return found
 
 

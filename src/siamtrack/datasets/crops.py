@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from siamtrack.box import Box
 from siamtrack.crop import Fill, context_side, cut, cut_mask, mean_colour
-from siamtrack.datasets.clips import Clip, Target, TrainingSet
+from siamtrack.datasets.clips import Clip, Mask, Target, TrainingSet
 from siamtrack.errors import DataError
 from siamtrack.image import Image
+from siamtrack.pair import SEEN, UNKNOWN
 from siamtrack.settings import check_limits
 
 LARGEST = 1e6  # pixels; a coordinate beyond this is a mistake in the annotation
@@ -50,6 +51,7 @@ class Crop(NamedTuple):
     image: Image  # (size, size, 3)
     fill: Fill  # mean colour of the whole frame, which lies outside its borders
     mask: NDArray[np.uint8] | None = None  # (size, size), 0 to 255: how much of a pixel is the target; None: not known
+    void: NDArray[np.uint8] | None = None  # (size, size), 0 to 255: of how much of it nobody knows what it is; None: of nothing
 
 
 class Sighting(NamedTuple):
@@ -105,12 +107,30 @@ class Crops(Protocol):
         ...
 
 
-def cut_crop(frame: Image, box: Box, settings: CropSettings, mask: NDArray[np.bool_] | None = None) -> Crop:
+def cut_crop(frame: Image, box: Box, settings: CropSettings, mask: Mask | None = None) -> Crop:
     """The crop around a box of a frame, with the mask (H, W) of what is in the box where there is one."""
     side = context_side(box.w, box.h, settings.context) * settings.size / settings.template_size
     fill = mean_colour(frame)
-    cut_out = None if mask is None else cut_mask(mask, box.center, side, settings.size)
-    return Crop(cut(frame, box.center, side, settings.size, fill), fill, cut_out)
+    image = cut(frame, box.center, side, settings.size, fill)
+    if mask is None:
+        return Crop(image, fill)
+    unknown = mask == UNKNOWN
+    seen, void = (cut_mask(part, box.center, side, settings.size) for part in (mask == SEEN, unknown))
+    return Crop(image, fill, seen, void if unknown.any() else None)
+
+
+def check_mask(mask: Mask | None, frame: Image, target: str, label: str) -> None:
+    """Refuses a mask (H, W) of another size than its frame, of which the target's name and the frame's file are told.
+
+    Raises:
+        DataError: they differ.
+    """
+    if mask is not None and mask.shape != frame.shape[:2]:
+        sizes = " and ".join("x".join(map(str, shape[1::-1])) for shape in (mask.shape, frame.shape))
+        raise DataError(
+            f"The mask of target '{target}' and its frame '{label}' are {sizes} px; expected the same. Give the frames that "
+            "were annotated."
+        )
 
 
 def croppable(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -175,12 +195,7 @@ class CropsOfFrames:
         position = int(found.targets[target].positions[index])
         frame = found.frames.read(position)
         mask = found.mask(found.targets[target], index) if masked else None
-        if mask is not None and mask.shape != frame.shape[:2]:
-            sizes = " and ".join("x".join(map(str, shape[1::-1])) for shape in (mask.shape, frame.shape))
-            raise DataError(
-                f"The mask of target '{found.targets[target].name}' and its frame '{found.frames.label(position)}' are {sizes} "
-                "px; expected the same. Give the frames that were annotated."
-            )
+        check_mask(mask, frame, found.targets[target].name, found.frames.label(position))
         return cut_crop(frame, box, self.settings, mask)
 
     def digest(self) -> str:

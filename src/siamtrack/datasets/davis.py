@@ -3,7 +3,7 @@
 JPEGImages/480p/VIDEO/00000.jpg, Annotations/480p/VIDEO/00000.png for every frame, and lists of videos, train.txt and val.txt:
 
 * 2017, ImageSets/2017/: a name a line (60 videos to train on). Masks number the objects from 1; 255 marks pixels that belong to
-  none for certain and is left out.
+  none for certain: it is no object, and in training such pixels do not count.
 * 2016, ImageSets/480p/: a frame and its mask a line (30 videos to train on). Masks are 0 and 255: all that is not 0 is the
   one object, named 1. Taken where the list of 2017 is missing; the archive of 2017 also repeats videos of 2016 with its own
   masks.
@@ -56,6 +56,7 @@ class DAVIS(TrainingSet):
     """See `TrainingSet`. Masks are decoded once for the boxes of a clip, and again for each mask that is asked for."""
 
     name = "davis"
+    has_masks = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -94,7 +95,8 @@ def _annotated(
     """Frames, masks, boxes by the number of the object, and (width, height)."""
     frames = numbered_frames(root / _FRAMES / video)
     folder = root / _MASKS / video
-    masks = LabelMasks(tuple(folder / f"{path.stem}.png" for path in frames.paths), single=single)
+    paths = tuple(folder / f"{path.stem}.png" for path in frames.paths)
+    masks = LabelMasks(paths, single=single, void=None if single else VOID_LABEL)
     if (count := len(list(folder.glob("[0-9]*.png")))) != len(frames):
         raise DataError(f"'{folder}' holds {count} masks for the {len(frames)} frames in '{root / _FRAMES / video}'.")
     boxes, size = tight_boxes(masks, range(len(frames)))

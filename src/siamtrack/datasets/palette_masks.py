@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamtrack.datasets.clips import Target
+from siamtrack.datasets.clips import Mask, Target
 from siamtrack.errors import DataError
+from siamtrack.pair import SEEN, UNKNOWN
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3  # PNG specification, 11.2.1: colour types
@@ -64,16 +65,20 @@ class LabelMasks:
 
     paths: tuple[Path, ...]  # by position in the clip
     single: bool = False  # whether everything but 0 is the one object, number 1
+    void: int | None = None  # number of pixels of which nobody knows what they are
 
     def labels(self, position: int) -> NDArray[np.uint8]:
         """(H, W) numbers of objects in a frame, 0 for the background; errors as for `read_labels`."""
         labels = read_labels(self.paths[position])
         return np.minimum(labels, 1) if self.single else labels
 
-    def __call__(self, target: Target, index: int) -> NDArray[np.bool_]:
-        """(H, W) mask of a target in row `index` of its annotations."""
-        mask: NDArray[np.bool_] = self.labels(int(target.positions[index])) == int(target.name)
-        return mask
+    def __call__(self, target: Target, index: int) -> Mask:
+        """Mask of a target in row `index` of its annotations."""
+        labels = self.labels(int(target.positions[index]))
+        mask: NDArray[np.bool_] = labels == int(target.name)
+        if self.void is None or not (unknown := labels == self.void).any():
+            return mask
+        return np.where(unknown, np.uint8(UNKNOWN), mask.astype(np.uint8) * np.uint8(SEEN))
 
 
 def tight_boxes(masks: LabelMasks, positions: Iterable[int]) -> tuple[dict[int, NDArray[np.float64]], tuple[int, int]]:

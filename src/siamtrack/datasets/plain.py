@@ -32,8 +32,8 @@ def _refuse_other_layouts(root: Path) -> None:
     listed = root / "ImageSets" / "2017" / "val.txt"
     if listed.is_file():
         raise DataError(
-            f"'{root}' is laid out as DAVIS 2017, with masks; give --benchmark davis2017-val --protocol ope, and names from "
-            f"'{listed}' as --sequences."
+            f"'{root}' is laid out as DAVIS 2017, with masks; give --benchmark davis2017-val --protocol ope to score boxes, or "
+            f"davis2017 to score the masks of a model that gives some, and names from '{listed}' as --sequences."
         )
     if any(path.suffix.lower() in VIDEO_ENDINGS and path.with_suffix(".csv").is_file() for path in root.iterdir()):
         raise DataError(

@@ -37,6 +37,7 @@ class YouTubeVOS(TrainingSet):
     """See `TrainingSet`. Masks are decoded once for the boxes of a clip, and again for each mask that is asked for."""
 
     name = "youtube_vos"
+    has_masks = True
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -8,6 +8,10 @@
 * got10k        one pass; 3 repetitions, or 1 if the second is the same (GOT-10k)
 * masks         all objects of a video at once (DAVIS, YouTube-VOS; `protocols_masks`)
 
+Under VOT's protocols a tracker that gives masks answers with the turned box around each, where the truth is polygons, as the
+official codes of SiamMask and PySOT do: it is written, it is scored, and it decides what is a failure. Everywhere else, and
+where VOT's truth is upright (2013, long-term), the answer is the upright box, which the tools of these benchmarks take.
+
 A run is reported from its first frame on, which holds the box that the tracker was started with, or VOT's code 1.
 """
 
@@ -92,7 +96,8 @@ def runs(
         DataError: the sequence cannot be run: pictures or the true region of a start are missing.
         BoxError: a tracker cannot be started with the true box.
     """
-    follower = Follower(tracker, sequence, frame_seconds=settings.frame_seconds, clock=clock)
+    polygons = protocol in VOT_EXPERIMENTS
+    follower = Follower(tracker, sequence, polygons=polygons, frame_seconds=settings.frame_seconds, clock=clock)
     if protocol in ("tre", "sre"):
         starts = _tre(sequence, settings) if protocol == "tre" else _sre(sequence, settings)
         for first, box in starts:

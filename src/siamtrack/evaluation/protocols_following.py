@@ -71,7 +71,7 @@ class ProtocolSettings:
 class Answer(NamedTuple):
     """What a tracker said about one frame."""
 
-    region: Region  # (4,) box; NaN where it gave none
+    region: Region  # (4,) box, or (8,) corners of a turned one; NaN where it gave none
     score: float
     seconds: float
 
@@ -82,6 +82,7 @@ class Follower:
     Args:
         tracker: as `open_model` gives it.
         sequence: with the files of its frames.
+        polygons: a prediction with a turned box is answered with it, if the truth of the sequence is polygons.
         frame_seconds: the time of every frame; None: it is measured.
         clock: seconds, as of `time.perf_counter`. Reading a picture does not count.
 
@@ -94,6 +95,7 @@ class Follower:
         tracker: Tracker[Any],
         sequence: BenchmarkSequence,
         *,
+        polygons: bool = False,
         frame_seconds: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -103,6 +105,7 @@ class Follower:
             )
         self.sequence = sequence
         self._tracker, self._clock, self._frame_seconds = tracker, clock, frame_seconds
+        self._polygons = polygons and any(len(region) > 4 for region in sequence.regions)
         self._state: Any = None
 
     def start(self, frame: int, box: Box) -> Answer:
@@ -128,7 +131,9 @@ class Follower:
         began = self._clock()
         (self._state,), (prediction,) = self._tracker.step(image, [self._state])
         seconds = self._since(began)
-        return Answer(np.array(prediction.box, np.float64), prediction.score, seconds)
+        turned = prediction.polygon if self._polygons else None
+        region = np.array(prediction.box if turned is None else turned, np.float64).ravel()
+        return Answer(region, prediction.score, seconds)
 
     def _picture(self, frame: int) -> Image:
         return read_picture(self.sequence.frames[frame])

@@ -26,7 +26,8 @@ def presence_of(results: TrackerResults, sequences: Sequence[BenchmarkSequence])
     runs = [(results.runs[sequence.name][0], sequence) for sequence in sequences]
     if any(np.isnan(run.scores[1:]).all() for run, _ in runs if len(run) > 1):
         return None
-    traces = [_trace(run, sequence) for run, sequence in runs if len(run) > 1]
+    judged = not any(len(region) > 4 for run, _ in runs for region in run.regions)
+    traces = [_trace(run, sequence, judged=judged) for run, sequence in runs if len(run) > 1]
     there = np.concatenate([trace.present for trace in traces])
     if there.all() or not there.any():
         return None
@@ -40,13 +41,12 @@ def present(sequence: BenchmarkSequence) -> NDArray[np.bool_]:
     return np.asarray(has_region if sequence.absent is None else has_region & ~sequence.absent)
 
 
-def _trace(run: Trajectory, sequence: BenchmarkSequence) -> PresenceTrace:
-    return PresenceTrace(confidence=run.scores[1:], present=present(sequence)[1:], overlaps=_overlaps(run, sequence))
+def _trace(run: Trajectory, sequence: BenchmarkSequence, *, judged: bool) -> PresenceTrace:
+    """Without overlaps if boxes are not judged: where the tracker answers with polygons only its scores are."""
+    overlaps = _overlaps(run, sequence) if judged else None
+    return PresenceTrace(confidence=run.scores[1:], present=present(sequence)[1:], overlaps=overlaps)
 
 
-def _overlaps(run: Trajectory, sequence: BenchmarkSequence) -> Floats | None:
-    """Of boxes; None where the tracker answers with polygons, so that only its scores are judged."""
-    if any(len(region) > 4 for region in run.regions):
-        return None
+def _overlaps(run: Trajectory, sequence: BenchmarkSequence) -> Floats:
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(iou(run.boxes, sequence.boxes))[1:]

@@ -53,7 +53,10 @@ class Trajectory:
         if lengths == {4}:
             return np.concatenate(self.regions).reshape(-1, 4)  # the same as below in a third of the time
         if any(length > 4 for length in lengths):
-            raise DataError("A run holds polygons; expected boxes x,y,w,h.")
+            raise DataError(
+                "A run holds polygons; expected boxes x,y,w,h. Score it with a preset of VOT, or run the tracker, if it gives "
+                "masks, with mask.threshold=0, so that it answers with boxes."
+            )
         return np.array([region if len(region) == 4 else np.full(4, np.nan) for region in self.regions]).reshape(-1, 4)
 
 

@@ -4,7 +4,10 @@ TraX is lines on the standard streams, which the package `trax` reads and writes
 files of frames and the regions of targets that join; the server answers each frame with a region a target.
 
 * The client converts a region only where the server does not take its kind. Rectangles, polygons and masks are all taken here,
-  so that it is our rule and not the client's, the box around it, that makes a polygon a box. Answers are rectangles.
+  so that it is our rule and not the client's, the box around it, that makes a polygon a box.
+* A client does not say which kinds of answers it takes, but it takes those that it sends. A tracker that gives masks answers
+  with the turned box where a target joined as a polygon, and with the mask where it joined as a mask. All other answers are
+  rectangles.
 * Regions have 4 decimals in TraX, and the package holds them as 32-bit floats: rounding gives back the number that was sent
   where it is below 1024, and one that is off by less than 0.0001 above.
 * Version 4 has several targets in one session. They may join later, and are answered in the order in which they joined.
@@ -81,13 +84,18 @@ def serve(tracker: Tracker[Any], *, name: str, start_box: str = "area") -> None:
     formats = [trax.Region.RECTANGLE, trax.Region.POLYGON, trax.Region.MASK]
     server = trax.Server(formats, [trax.Image.PATH], tracker_name=name, multiobject=True)
     targets = Targets(tracker, start_box)
+    kinds: list[str] = []  # of the region that each target joined with
     try:
         while (request := server.wait()).type != trax.TraxStatus.QUIT:
             if request.type == trax.TraxStatus.INITIALIZE:
                 targets.begin()
+                kinds = []
             image = read_picture(Path(request.image["color"].path()))
-            joining = [region_of(region) for region, _ in request.objects or ()]
-            server.status([_answer(trax, prediction) for prediction in targets.step(image, joining)])
+            joining = [region for region, _ in request.objects or ()]
+            kinds += [region.type for region in joining]
+            predictions = targets.step(image, [region_of(region) for region in joining])
+            answers = zip(predictions, kinds, strict=True)
+            server.status([(region_for(trax, prediction, kind), _properties(prediction)) for prediction, kind in answers])
     except SiamtrackError as error:
         server.quit(reason=str(error))
         raise
@@ -116,10 +124,25 @@ def region_of(region: Any) -> Region:
     raise DataError(f"A target joins with a region of the kind '{region.type}'; expected a rectangle, a polygon or a mask.")
 
 
-def _answer(trax: Any, prediction: Prediction) -> tuple[Any, dict[str, str]]:
+def region_for(trax: Any, prediction: Prediction, kind: str) -> Any:
+    """The answer of a target that joined with a region of some kind, as a region of the package `trax`.
+
+    Args:
+        trax: the package.
+        prediction: of the target.
+        kind: "rectangle", "polygon" or "mask"; see the module. A mask without a pixel is told by the box.
+    """
+    if kind == "mask" and prediction.mask is not None and prediction.mask.any():
+        return trax.Mask.create(np.ascontiguousarray(prediction.mask, np.uint8))
+    if kind == "polygon" and prediction.polygon is not None and np.isfinite(prediction.polygon).all():
+        return trax.Polygon.create([(float(x), float(y)) for x, y in prediction.polygon])
+    return trax.Rectangle.create(*prediction.box)
+
+
+def _properties(prediction: Prediction) -> dict[str, str]:
     """The toolkit keeps the confidence in SEQUENCE_001_confidence.value; the long-term challenges are scored by it."""
     known = prediction.score == prediction.score
-    return trax.Rectangle.create(*prediction.box), {"confidence": f"{prediction.score:.6g}"} if known else {}
+    return {"confidence": f"{prediction.score:.6g}"} if known else {}
 
 
 def _package() -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from siamtrack.datasets.clips import Target
+from siamtrack.datasets.clips import Target, TrainingSet
+from siamtrack.datasets.crop_store import StoredCrops, read_manifest
 from siamtrack.datasets.crops import Crop, Crops
-from siamtrack.errors import SettingsError
+from siamtrack.errors import DataError, SettingsError
 from siamtrack.experiments.following import AUC_IN_WORDS, SCORES, TRACKS, Watch, follow, mean_scores, unwatched
 from siamtrack.experiments.models import open_run
 from siamtrack.experiments.plots import lines
@@ -16,6 +18,7 @@ from siamtrack.experiments.published import DATA_SIZE
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.squares_training import Effort, differences, in_words, recipe_of, refuse_overrides, told, train_in
 from siamtrack.experiments.videos import Video, origins, videos_in
+from siamtrack.library import open_training_set
 from siamtrack.synthetic.made_folder import counted
 from siamtrack.training.clip_pairs import part
 from siamtrack.training.recipe import Recipe
@@ -87,17 +90,19 @@ def run_data_size(out: Path, effort: Effort, *, data: Places, videos: Path, watc
         out: the folder.
         effort: of each training.
         data: names and folders of data sets.
-        videos: folder of annotated sequences to follow, none of which is among the data.
+        videos: folder of annotated sequences to follow, none of which may be among the data. Copies are not noticed, nor are
+            the videos of a folder of crops that are not where they were when it was made.
         watch: see `siamtrack.experiments.following.Watch`.
 
     Raises:
         OutputError: see `Folder`.
-        DataError: data or videos cannot be used.
+        DataError: data or videos cannot be used, or a video is learnt from and followed.
         SettingsError: an unknown data set, pictures that are no videos, a setting that is impossible or not the user's.
         TrainingError: a training had to stop.
     """
     recipe, tested = _recipe(effort), videos_in(videos)
     opened = _opened(data, recipe)
+    _check_apart(opened, tested)
     settings = told(effort, recipe) | {"experiment": {"name": NAME}, "data": {"digest": opened.digest()}}
     folder = Folder(out, settings | {"videos": origins(tested)})
     rows: list[list[Cell]] = []
@@ -133,6 +138,49 @@ def _opened(data: Places, recipe: Recipe) -> TrainingData:
             f"No share of the videos can be taken of '{min(made)}', which has none; give annotated videos: folder=my-videos."
         )
     return open_data(data, recipe.crops)
+
+
+def _check_apart(opened: TrainingData, tested: Sequence[Video]) -> None:
+    """Refuses to follow a video that is learnt from.
+
+    A folder in a data set's may well be followed, as that of the test videos of LaSOT is: what counts is the clips.
+    """
+    followed = {Path(video.origin["images"]): video.name for video in tested}
+    for root, names, open_set in _on_disk(opened):
+        if not any(path.is_relative_to(root.resolve()) for path in followed):
+            continue
+        training_set = open_set()
+        for name in names:
+            if both := _places(training_set, name) & followed.keys():
+                raise DataError(
+                    f"'{followed[both.pop()]}' among the videos to follow is the clip '{name}' of '{root}', which is learnt "
+                    "from: it would say nothing about other videos. Give other --videos, or --data without it."
+                )
+
+
+def _on_disk(opened: TrainingData) -> Iterator[tuple[Path, Sequence[str], Callable[[], TrainingSet]]]:
+    """Where the clips of each data set lie, which of them there are, and how the set is opened."""
+    for training_set in opened.sets:
+        yield training_set.root, training_set.names, partial(_itself, training_set)
+    for crops in opened.crops:
+        if isinstance(crops, StoredCrops) and (source := Path(read_manifest(crops.path)["source"])).is_dir():
+            yield source, crops.names, partial(open_training_set, source, crops.name)
+
+
+def _itself(training_set: TrainingSet) -> TrainingSet:
+    return training_set
+
+
+def _places(training_set: TrainingSet, name: str) -> set[Path]:
+    """The video of a clip, or the folder of its pictures, also where they are links."""
+    try:
+        frames = training_set.clip(name).frames
+    except DataError:  # nothing is learnt from it
+        return set()
+    if not len(frames):
+        return set()
+    first = Path(frames.label(0).removesuffix("#0"))
+    return {first.resolve(), first.resolve().parent, first.parent.resolve()}
 
 
 def data_in_words(data: Places) -> str:

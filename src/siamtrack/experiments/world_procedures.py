@@ -57,7 +57,8 @@ _MEASURES = {
     LONG_TERM: "* F is that of VOT-LT, the best over thresholds of the score, precision and recall averaged over scenes; "
     "frames in which less than 5 % of the target is to be seen count as without it.",
     LOOK_ALIKES: "* An identity switch is counted where the box goes from the target to another object: the target is to be "
-    "seen, and the box overlaps the other by 0.3 or more, and by more than the target.",
+    "seen, and the box overlaps the other by 0.3 or more, and by more than the target. A double is the "
+    "target in another light, or its very picture, which its place alone tells apart; scenes.csv says which.",
 }
 
 
@@ -121,12 +122,20 @@ def run_long_term(out: Path, trying: Trying, *, watch: Watch = unwatched) -> Tab
 
 def run_look_alikes(out: Path, trying: Trying, *, watch: Watch = unwatched) -> Table:
     """How often a model goes over to the target's double with and without the memory of look-alikes; see `run_long_term`."""
-    columns = {"procedure": 0, "identity switches": 0, "scenes with one": 0, "mean overlap": 3}
+    columns = {
+        "procedure": 0,
+        "identity switches": 0,
+        "to a double in another light": 0,
+        "to an identical one": 0,
+        "scenes with one": 0,
+        "mean overlap": 3,
+    }
 
     def row(name: str, trials: Sequence[Trial]) -> list[Cell]:
         switches = [t.switches(name) for t in trials]
+        to_identical = sum(t.switches(name) for t in trials if t.identical)
         overlap = float(np.mean([t.mean_overlap(name) for t in trials]))
-        return [name, sum(switches), sum(map(bool, switches)), overlap]
+        return [name, sum(switches), sum(switches) - to_identical, to_identical, sum(map(bool, switches)), overlap]
 
     return _run(LOOK_ALIKES, out, trying, columns, row, watch)
 
@@ -147,8 +156,10 @@ def _run(
     trials = run_trials(trackers, subjects, trying.frames, out / TRIALS, watch=watch)
     table = Table(columns, [row(variant, trials) for variant in variants])
     folder.write_table(name, table)
-    each = {"scene": 0, "procedure": 0, "mean overlap": 3, "identity switches": 0}
-    rows: list[list[Cell]] = [[t.name, v, t.mean_overlap(v), t.switches(v)] for t in trials for v in variants]
+    each = {"scene": 0, "procedure": 0, "mean overlap": 3, "identity switches": 0, "identical double": 0}
+    rows: list[list[Cell]] = [
+        [t.name, v, t.mean_overlap(v), t.switches(v), "yes" if t.identical else "no"] for t in trials for v in variants
+    ]
     folder.write_table("scenes", Table(each, rows))
     measure = list(columns)[1]
     values = dict(zip(variants, table.numbers(measure), strict=True))

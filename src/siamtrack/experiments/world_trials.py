@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamtrack.box import Box, iou
+from siamtrack.errors import SettingsError
 from siamtrack.experiments.following import Watch, unwatched
 from siamtrack.frames import Frame
-from siamtrack.library import open_model
+from siamtrack.library import open_model, settings_of
 from siamtrack.synthetic.made_folder import write_text
 from siamtrack.synthetic.scene import FPS
 from siamtrack.synthetic.truth import Labelled
@@ -29,6 +30,7 @@ from siamtrack.tracking import Tracker
 TRIALS = "trials"
 CROSSES = 0.1  # overlap of the boxes of two objects, from which on they cross
 ON_OTHER = 0.3  # overlap with another object, from which on a tracker may be on that one
+_OF_PROPOSALS = {"distractors", "long_term"}  # settings of procedures that choose among proposals
 _LOOKED_AT = 5  # frames from one look whether objects cross to the next
 
 Floats = NDArray[np.float64]
@@ -52,6 +54,7 @@ class Trial:
         overlaps: (N,) with the target, by variant; 0 where it is not visible.
         scores: (N,) by variant.
         others: (N,) largest overlap with another visible object, by variant.
+        identical: another object is drawn from the target's very picture, so that its place alone tells it apart.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Trial:
     overlaps: Mapping[str, Floats]
     scores: Mapping[str, Floats]
     others: Mapping[str, Floats]
+    identical: bool = False
 
     def switches(self, variant: str) -> int:
         """How often the tracker went over from the target to another object: where it was last seen on, of the two."""
@@ -74,7 +78,18 @@ class Trial:
 
 
 def opened(model: str, variants: Mapping[str, Sequence[str]]) -> dict[str, Tracker[Any]]:
-    """The model with the settings of each variant, texts as of --set."""
+    """The model with the settings of each variant, texts as of --set.
+
+    Raises:
+        SettingsError: a variant is one of a procedure that the model has not, or sets something that it does not know.
+    """
+    known = settings_of(model)
+    for part in sorted({text.partition(".")[0] for texts in variants.values() for text in texts} & _OF_PROPOSALS):
+        if part not in known:
+            raise SettingsError(
+                f"The model '{model}' makes no proposals, and the procedures of this experiment differ in '{part}', which only "
+                "models have that do. Give one with an RPN head, such as one exported from a checkpoint of SiamRPN."
+            )
     return {name: open_model(model, overrides=tuple(overrides)) for name, overrides in variants.items()}
 
 
@@ -98,8 +113,14 @@ def run_trials(
         file = folder / f"{subject.name}.csv"
         if not file.is_file():
             write_text(file, _followed(trackers, subject, frames, watch))
-        found.append(_read(file, list(trackers)))
+        found.append(_read(file, list(trackers), identical=has_identical(subject)))
     return found
+
+
+def has_identical(subject: Subject) -> bool:
+    """Whether another object is drawn from the target's very picture, and not from that picture in another light."""
+    pictures = [layer.levels for layer in subject.scene.shot(0).layers[: subject.scene.objects]]
+    return sum(picture is pictures[subject.target] for picture in pictures) > 1
 
 
 def crosses(subject: Subject, frames: int) -> bool:
@@ -164,9 +185,10 @@ def _overlaps(box: Box, truth: Labelled, target: int) -> tuple[float, float]:
     return float(found[target]), float(np.delete(found, target).max(initial=0.0))
 
 
-def _read(file: Path, names: Sequence[str]) -> Trial:
+def _read(file: Path, names: Sequence[str], *, identical: bool) -> Trial:
     with file.open(newline="", encoding="utf-8") as text:
         rows = list(csv.DictReader(text))
     columns = {key: np.array([float(row[key]) for row in rows]) for key in rows[0]}
     overlaps, scores, others = ({name: columns[f"{name} {what}"] for name in names} for what in ("overlap", "score", "other"))
-    return Trial(name=file.stem, visible=columns["visible"] > 0, overlaps=overlaps, scores=scores, others=others)
+    seen = columns["visible"] > 0
+    return Trial(name=file.stem, visible=seen, overlaps=overlaps, scores=scores, others=others, identical=identical)

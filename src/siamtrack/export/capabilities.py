@@ -26,13 +26,15 @@ class Tracker(NamedTuple):
 
     model: str
     network: Mapping[str, Any]
+    name: str = ""  # in those of recipes and repositories of this tracker alone, where others have the same network
 
 
 TRACKERS: Mapping[str, Tracker] = {
     "SiamFC": Tracker("siamfc", {}),
     "SiamDW, SiamFC's head": Tracker("siamdw", {"head": "siamfc"}),
     "SiamDW, SiamRPN's head": Tracker("siamdw", {"head": "siamrpn"}),
-    "SiamRPN, DaSiamRPN": Tracker("siamrpn", {}),
+    "SiamRPN": Tracker("siamrpn", {}),
+    "DaSiamRPN": Tracker("siamrpn", {"head": "up-channel"}, "dasiamrpn"),
     "SiamRPN++": Tracker("siamrpnpp", {}),
     "SiamMask": Tracker("siammask", {}),
     "NanoTrack v3": Tracker("nanotrack", {"masks": False}),
@@ -67,7 +69,7 @@ def rows() -> Iterator[list[str]]:
             title,
             f"`{tracker.model}`" + "".join(f", `{name} = {_toml(value)}`" for name, value in tracker.network.items()),
             ", ".join(_imports(tracker)) or "-",
-            _listed(kind.losses(settings)),
+            _listed(_losses(tracker)),
             _listed(_recipes(tracker)),
             f"`{procedure}`",
             _yes(hasattr(network, "masks")),
@@ -88,17 +90,40 @@ def _procedure(name: str) -> Any:
     return importlib.import_module(f"siamtrack.trackers.{name}")
 
 
+def variants(tracker: Tracker) -> list[dict[str, Any]]:
+    """Settings of its networks: each switch that the tracker leaves open is off in one and on in another."""
+    found: list[dict[str, Any]] = [dict(tracker.network)]
+    for field in dataclasses.fields(model_kind(tracker.model).settings):
+        if isinstance(field.default, bool) and field.name not in tracker.network:
+            found = [values | {field.name: on} for values in found for on in (False, True)]
+    return found
+
+
+def _losses(tracker: Tracker) -> list[str]:
+    """Those of all its networks: SiamMask's without and with refinement learn other ones."""
+    kind = model_kind(tracker.model)
+    each = (kind.losses(from_mapping(kind.settings, values, where=tracker.model)) for values in variants(tracker))
+    return list(dict.fromkeys(name for losses in each for name in losses))
+
+
 def _imports(tracker: Tracker) -> list[str]:
     """Whose checkpoints of that kind are read; of masks that the published network does not have, nobody's."""
     if tracker.network.get("masks"):
         return []
     titles = dict.fromkeys(form.title for form in FORMATS if form.model == tracker.model)
-    return [title for title in titles if not title.startswith("siamtrack")]  # ours are no import
+    return [title for title in titles if not title.startswith("siamtrack") and _its_own(title, tracker)]  # ours are no import
 
 
 def _recipes(tracker: Tracker) -> list[str]:
     read = ((name, read_recipe(name)) for name in recipe_names())
-    return [name for name, recipe in read if recipe.model == tracker.model and _fits(vars(recipe.network), tracker)]
+    of_kind = [name for name, recipe in read if recipe.model == tracker.model and _fits(vars(recipe.network), tracker)]
+    return [name for name in of_kind if _its_own(name, tracker)]
+
+
+def _its_own(name: str, tracker: Tracker) -> bool:
+    """Whether a recipe or a repository is this tracker's, and not that of another with the same network."""
+    others = {other.name for other in TRACKERS.values() if other.model == tracker.model and other.name} - {tracker.name}
+    return tracker.name in name.lower() and not any(other in name.lower() for other in others)
 
 
 def _embedded(tracker: Tracker) -> list[str]:

@@ -28,7 +28,9 @@ from siamtrack.layers.resnet import ResNet, official_name
 MEAN = (0.485, 0.456, 0.406)  # of torchvision's input, RGB
 DEVIATION = (0.229, 0.224, 0.225)
 _COUNTER = "num_batches_tracked"  # not in files of PyTorch before 0.4.1, and nothing depends on it
-_UNUSED = re.compile(r"fc\.|classifier\.|features\.\d+\.|layer\d\.")  # of the classifier, and of layers that are not built
+_CLASSIFIER = ("fc.", "classifier.")
+_STAGE = re.compile(r"layer(\d+)\.")
+_BLOCK = re.compile(r"features\.(\d+)\.")  # of MobileNetV2, counted throughout
 _EXPANSION = ("layer1.0.conv.0.", "layer1.0.conv.1.")  # of MobileNetV2's first block: not in torchvision's
 
 
@@ -45,7 +47,8 @@ def converted(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) 
         parameters: a state dict of torchvision's resnet18, resnet34, resnet50 or mobilenet_v2, or of PySOT's backbones.
 
     Raises:
-        WeightsError: a parameter is missing, has another shape, or belongs to another network.
+        WeightsError: a parameter is missing, is not finite, has another shape, or belongs to another network. The classifier
+            and stages that are not built at all may be there.
     """
     found = {name.removeprefix("module."): value for name, value in parameters.items()}
     from_torchvision = _is_torchvision(backbone, found)
@@ -54,11 +57,13 @@ def converted(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) 
     values = {ours: _centred(found[theirs], own[ours]) for ours, theirs in names.items() if theirs in found}
     if from_torchvision and isinstance(backbone, MobileNetV2):
         values |= _identity({name: value for name, value in own.items() if name.startswith(_EXPANSION)})
+    known = set(names.values())
     problems = [f"{names[n]} is missing" for n in own if n not in values and not n.endswith(_COUNTER)]
     problems += [
         f"{names[n]} is {tuple(v.shape)}, not {tuple(own[n].shape)}" for n, v in values.items() if v.shape != own[n].shape
     ]
-    problems += [f"{n} does not belong to it" for n in found if n not in names.values() and not _UNUSED.match(n)]
+    problems += [f"{n} is not finite" for n, v in found.items() if n in known and not torch.isfinite(v).all()]
+    problems += [f"{n} does not belong to it" for n in found if n not in known and not _is_unused(backbone, n)]
     if problems:
         more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
         raise WeightsError(
@@ -67,6 +72,16 @@ def converted(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) 
         )
     _adapt_colours(backbone, values, from_torchvision)
     return own | values
+
+
+def _is_unused(backbone: ResNet | MobileNetV2, name: str) -> bool:
+    """Whether a parameter in a file is the classifier's or that of a stage that is not built, and no block too many."""
+    last = max(backbone.used_layers)
+    if stage := _STAGE.match(name):
+        return int(stage[1]) > last
+    if block := _BLOCK.match(name):
+        return int(block[1]) > sum(count for _, _, count, _, _ in STAGES[:last])
+    return name.startswith(_CLASSIFIER)
 
 
 def _is_torchvision(backbone: ResNet | MobileNetV2, found: Mapping[str, Tensor]) -> bool:

@@ -81,13 +81,13 @@ def cell_windows(
 def _masked_cells(labels: Tensor, grid: Tensor, targets: Targets, side: int) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
     """Pairs, rows and columns of the cells whose masks are learnt, (M,) each, and the masks (M, side, side) there.
 
-    They have `SEEN` where the target is, and `UNKNOWN` beyond the search patch.
+    They have `SEEN` where the target is, and `UNKNOWN` beyond the search patch and where nobody knows.
     """
     positive = (labels == 1).any(1)
     if not targets.masks.numel():
         positive = torch.zeros_like(positive)
     else:
-        positive &= (targets.masks[:, 0, 0] != UNKNOWN)[:, None, None]
+        positive &= (targets.masks != UNKNOWN).flatten(1).any(1)[:, None, None]
     found = torch.nonzero(positive)
     chosen = torch.randperm(len(found), generator=generator_of(targets))[: MOST_MASKS * len(labels)]
     pairs, rows, columns = found[chosen.to(found.device)].unbind(1)

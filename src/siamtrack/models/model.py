@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-SEEN, UNKNOWN = 1, 2
-"""In masks of targets: the target is seen; in all pixels of a patch: nobody knows. 0 is anything else."""
+from siamtrack.pair import SEEN as SEEN
+from siamtrack.pair import UNKNOWN as UNKNOWN
+
 NO_MASKS = torch.zeros((0, 0, 0), dtype=torch.uint8)
 
 
@@ -22,7 +23,8 @@ class Targets(NamedTuple):
     absent: Tensor  # (B,) bool: that object is another one than the template's, and the target is not there
     search_size: int  # side of the search patches, pixels
     draw: int  # seeds what is drawn at random; the same number draws the same
-    masks: Tensor = NO_MASKS  # (B, S, S) uint8, what of the search patches shows the object, see `SEEN`; empty: none is known
+    masks: Tensor = NO_MASKS  # (B, S, S) uint8, what of the search patches shows the object, see `SEEN`; empty: none is known.
+    # A mask that is `UNKNOWN` throughout is that of a pair without one
 
 
 class Verdict(NamedTuple):

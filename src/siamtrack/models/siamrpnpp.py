@@ -144,6 +144,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "siamrpn_r50_l234_dwxcorr_otb_8gpu": _MEAN,
     "siamrpn_r50_l234_dwxcorr_lt": {"neck_channels": (128, 256, 512)},
     "siamrpn_mobilev2_l234_dwxcorr": {"backbone": "mobilenetv2", "width": 1.4, "used_layers": (3, 5, 7), "weighted": False},
+    # the paper compares these backbones, too; nobody has published a configuration, and the names are ours
+    "siamrpn_r18_l234_dwxcorr": {"backbone": "resnet18"},
+    "siamrpn_r34_l234_dwxcorr": {"backbone": "resnet34"},
 }
 """Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`."""
 

@@ -79,7 +79,15 @@ def _check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], 
     other = differences(found, wanted, but=(_MADE_WITH, growing or ""))
     if other:
         raise OutputError(f"'{out}' holds other data: {'; '.join(other)}. Give the same settings to go on, or a new folder.")
-    if growing and found[growing] > wanted[growing]:
+    if growing is None:
+        return
+    for name, kind in {growing: int, _MADE_WITH: dict}.items():
+        if not isinstance(found.get(name), kind):
+            raise OutputError(
+                f"'{out / CONTENT}' was altered: its '{name}' is {found.get(name, 'missing')}. Put back what siamtrack wrote, "
+                "or give a new folder."
+            )
+    if found[growing] > wanted[growing]:
         raise OutputError(
             f"'{out}' holds more already: {growing} {found[growing]}, not {wanted[growing]}. Give as many or more to go on, or "
             "a new folder."

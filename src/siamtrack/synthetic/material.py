@@ -1,13 +1,13 @@
 """The pictures that training pairs are made of: still images, cut-out objects, annotated tracks; found in folders.
 
 What a folder may hold, at any depth:
-* an image with an alpha channel: a cut-out object;
+* a PNG or WebP image with a transparent part (alpha below one half): a cut-out object;
 * `NAME_seg.png` beside an image NAME: a label map whose segments are cut-out objects (as in BSDS500);
 * `annotations.json` beside images: {"NAME": {"boxes": [[x, y, w, h], ...], "polygons": [[x1, y1, x2, y2, ...], ...]}}, or
   just the list of boxes; NAME without its ending; pixels, 0-based; a class number may stand in front of each. Boxes mark
   objects worth tracking in a still, polygons become cut-outs;
 * `groundtruth.txt` beside a folder of frames (itself, or `img/`): one line x,y,w,h a frame: a track;
-* any other image: a still.
+* any other image: a still, opaque ones beside cut-outs among them.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from siamtrack.box import Box, Boxes
 from siamtrack.datasets.annotations.media import VIDEO_ENDINGS
-from siamtrack.errors import OutputError, SettingsError
+from siamtrack.errors import OutputError, SettingsError, SiamtrackError
+from siamtrack.frames import read
+from siamtrack.image import Image
 from siamtrack.settings import check_limits
 from siamtrack.synthetic.made_folder import (
     begin_folder,
@@ -37,6 +39,7 @@ Point = NDArray[np.float64]  # (2,), x, y in pixels
 GROUND_TRUTH = "groundtruth.txt"
 FPS = 25
 """Of a video file, frames a second; the motion knows no time but frames."""
+_COMPRESSED = 8.0  # grey levels, in the mean: more than compression changes a frame of squares
 _WRITTEN = (".mp4", ".mkv", ".webm", ".avi")  # endings that `VideoWriter` knows; it refuses the others
 
 
@@ -145,13 +148,13 @@ def write_square_video(settings: SquareVideoSettings, out: Path) -> Iterator[Lab
         settings: what the video shows.
         out: a video file by its ending (.mp4, .mkv, .webm, .avi), which has groundtruth.txt beside it; else a folder for
             img/00000.png and so on, and groundtruth.txt. Videos are compressed with loss, and odd sides grow by one repeated
-            row or column; pictures are exact. Folders above either are made, too.
+            row or column; pictures are exact. Folders above either are made, too. What is there already and whole stays.
 
     Yields:
         The frames as they are written.
 
     Raises:
-        OutputError: the place cannot be written, or holds something else.
+        OutputError: the place cannot be written, or holds something else, which is never replaced.
     """
     video = SquareVideo(settings)
     truth = "".join(map(row_text, video.boxes))
@@ -162,15 +165,43 @@ def write_square_video(settings: SquareVideoSettings, out: Path) -> Iterator[Lab
 
 def _write_file(video: SquareVideo, out: Path, truth: str) -> Iterator[Labelled]:
     beside = out.with_name(GROUND_TRUTH)
+    if out.is_file():
+        if not (_holds(beside, truth) and _shows(out, video)):
+            raise OutputError(
+                f"'{out}' is there already, is not this video with its truth beside it, and would be replaced; give another "
+                "name, or a new folder."
+            )
+        yield from video.frames()
+        return
     if out.suffix.lower() in _WRITTEN:
         make_folder(out.parent)
     with new_video(out, FPS) as writer:
-        if beside.exists() and beside.read_bytes() != truth.encode():
+        if beside.exists() and not _holds(beside, truth):
             raise OutputError(f"'{beside}' belongs to another video and would be replaced; write '{out.name}' to a new folder.")
         for frame in video.frames():
             writer.write(frame.image)
             yield frame
-    write_text(beside, truth)
+        write_text(beside, truth)  # before the video has its name, as one without its truth is refused
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+def _shows(path: Path, video: SquareVideo) -> bool:
+    """Whether a file is this video, as far as compression leaves it; another one may lie beside the same truth."""
+    try:
+        with read(path) as frames:
+            return all(_close(found.image, drawn.image) for found, drawn in zip(frames, video.frames(), strict=True))
+    except (SiamtrackError, ValueError):  # no video; of another length
+        return False
+
+
+def _close(found: Image, drawn: Image) -> bool:
+    height, width = drawn.shape[:2]
+    if found.shape != (height + height % 2, width + width % 2, 3):
+        return False
+    return float(np.abs(found[:height, :width].astype(int) - drawn).mean()) < _COMPRESSED
 
 
 def _write_folder(video: SquareVideo, out: Path, truth: str) -> Iterator[Labelled]:

@@ -83,8 +83,9 @@ def first_target(scene: Scene) -> int | None:
 def write_videos(out: Path, sequences: Iterable[RenderedSequence], *, content: dict[str, object]) -> Iterator[str]:
     """Writes sequences as NAME.mp4 with the boxes of all objects in NAME.csv, as `siamtrack track` writes them.
 
-    An object that is out of view has empty cells. `--data folder=OUT` trains from them. One that is finished is not written
-    again. Odd sides of the videos grow by one repeated row or column. For `content` see `write_benchmark`.
+    Boxes are all: masks, tags and visibility are not written. An object that is out of view has empty cells.
+    `--data folder=OUT` trains from them. One that is finished is not written again. Odd sides of the videos grow by one
+    repeated row or column. For `content` see `write_benchmark`.
 
     Yields:
         The name of each sequence once it is there.

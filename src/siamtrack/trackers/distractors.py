@@ -16,7 +16,8 @@ Differences between paper and this code:
 * Weights: for the paper's r = 0.01 they are 1 to 1.01, so that the mean is nearly the plain one over all frames. t counts the
   frames that were learnt, the first one included.
 * Number: the paper takes all distractors, here the `most` with the highest scores, so that a frame costs no more than that.
-* Kernels of a frame are learnt only where the target is not lost (`siamtrack.trackers.long_term`) and its score is above h.
+* Kernels of a frame are learnt only where the target is not lost (`siamtrack.trackers.long_term`) and its score is above h, and
+  none that is not finite: it would stay in the mean for good.
 """
 
 from __future__ import annotations
@@ -28,8 +29,6 @@ from numpy.typing import NDArray
 
 from siamtrack.box import iou
 from siamtrack.settings import check_limits
-
-CANDIDATES = 256  # proposals with the highest scores, of which most overlap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ class Memory:
         distractors: NDArray[np.float32],
         s: DistractorSettings,
     ) -> tuple[NDArray[np.float32], Memory]:
-        """The mean kernels of the target and the memory after a frame more.
+        """The mean kernels of the target and the memory after a frame more; kernels that are not finite are left out.
 
         Args:
             template: mean kernels of the target before it, (C, h, w).
@@ -76,16 +75,20 @@ class Memory:
             distractors: kernels of its distractors there, (D, C, h, w); D may be 0.
             s: how fast is learnt.
         """
+        others = [kernels for kernels in distractors if np.isfinite(kernels).all()]
+        knows_target = bool(np.isfinite(target).all())
+        if not knows_target and not others:
+            return template, self
         ratio = s.learning_rate / (1 - s.learning_rate)
         weight = (1 - ratio ** (self.learnt_frames + 1)) / (1 - ratio)
         learnt = replace(self, learnt_frames=self.learnt_frames + 1)
-        if s.learns_target:
+        if s.learns_target and knows_target:
             learnt = replace(learnt, target_weight=self.target_weight + weight)
             template = template + np.float32(weight / learnt.target_weight) * (target - template)
-        if len(distractors):
+        if others:
             total = self.distractors_weight + weight
             before = np.zeros_like(template) if self.distractors is None else self.distractors
-            mean = before + np.float32(weight / total) * (distractors.mean(0) - before)
+            mean = before + np.float32(weight / total) * (np.mean(others, 0) - before)
             learnt = replace(learnt, distractors=mean, distractors_weight=total)
         return template, learnt
 
@@ -101,12 +104,12 @@ def distractors_among(boxes: NDArray[np.float64], scores: NDArray[np.float64], t
     """
     with np.errstate(invalid="ignore"):
         likely = np.flatnonzero((scores > s.threshold) & np.isfinite(boxes).all(0))
-    best = likely[np.argsort(-scores[likely], kind="stable")][:CANDIDATES]
+    left = likely[np.argsort(-scores[likely], kind="stable")]
     corners = np.concatenate([boxes[:2] - boxes[2:] / 2, boxes[2:]]).T  # x, y, w, h
     taken = [target]
-    for choice in best.tolist():
-        if len(taken) > s.most:
+    while len(taken) <= s.most:
+        left = left[(iou(corners[left], corners[taken[-1]]) < s.overlap) & (left != taken[-1])]
+        if not len(left):
             break
-        if iou(corners[taken], corners[choice]).max() < s.overlap:
-            taken.append(choice)
+        taken.append(int(left[0]))
     return taken[1:]

@@ -18,7 +18,7 @@ class Proposals(NamedTuple):
     """What a network says of N targets, K = A * R * R proposals each: anchor by anchor, row by row."""
 
     boxes: NDArray[np.float64]  # (N, 4, K): x and y of the centre relative to the centre of the search patch, w, h; patch px
-    scores: NDArray[np.float64]  # (N, K): probability of the target, 0 to 1
+    scores: NDArray[np.float64]  # (N, K): probability of the target, 0 to 1; NaN where the network says no number
     window: NDArray[np.float64]  # (K,): cosine window, 0 to 1
 
 
@@ -50,6 +50,7 @@ class Proposer:
         boxes = decode(maps[1].reshape(targets, 4, count, cells, cells), grid).reshape(targets, 4, -1)
         with np.errstate(over="ignore", invalid="ignore"):
             scores = 1 / (1 + np.exp(classes[:, 0] - classes[:, 1]))  # softmax of two
+        scores[~np.isfinite(classes).all(1)] = np.nan  # or infinity would be a probability of 1
         return Proposals(boxes, scores, window)
 
     def place(self, cell: int, cells: int, search_size: int) -> float:

@@ -349,6 +349,8 @@ PRESETS = {
     "SiamRPNBIG": {"search_size": 271, "small_share": 0.004, "penalty_k": 0.055, "window_influence": 0.42, "lr": 0.295},
     "SiamRPNvot": {"search_size": 271, "penalty_k": 0.04, "window_influence": 0.44, "lr": 0.45},
     "SiamRPNotb": {"search_size": 271, "penalty_k": 0.22, "window_influence": 0.40, "lr": 0.30},
+    # HonglinChu/SiamTrackers, NanoTrack/models/config/configv3.yaml
+    "nanotrackv3": {"penalty_k": 0.138, "window_influence": 0.455, "lr": 0.348},
     # foolwood/SiamMask, experiments/siammask_sharp/config_*.json
     "SiamMask_DAVIS": {
         "penalty_k": 0.04,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from siamtrack.box import Box
 from siamtrack.datasets.crops import Crop, Sighting
 from siamtrack.image import Image
-from siamtrack.pair import Pair, flipped
+from siamtrack.pair import SEEN, UNKNOWN, Pair, flipped
 from siamtrack.settings import check_limits
 from siamtrack.training.look_alikes import Paste, Subject, look_alikes, occluder
 from siamtrack.training.recorded import Recording, random_blur, random_noise, table_of
@@ -123,19 +123,30 @@ class PairPlan(NamedTuple, Generic[P]):
         for paste in self.pastes:
             paste.draw(search, painted(paste.picture).image)
         template, search = self.template_patch.recording.of(template), self.search_patch.recording.of(search)
-        return self.with_pictures(template, search, None if crop.mask is None else self._mask(crop.mask))
+        return self.with_pictures(template, search, None if crop.mask is None else self._mask(crop.mask, crop.void))
 
     def with_pictures(self, template: Image, search: Image, mask: NDArray[np.uint8] | None = None) -> Pair:
         """The pair of these patches, which are flipped here."""
         pair = Pair(template, search, self.offset, self.box, self.absent, self.skipped, mask)
         return flipped(pair) if self.flip else pair
 
-    def _mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What of the target is seen in the search patch, as in `Pair`, before the flip."""
-        patch = warp(mask, self.search_patch.matrix, self.search_patch.size, fill=(0.0, 0.0, 0.0))[..., None]
+    def _mask(self, mask: NDArray[np.uint8], void: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """What of the target is seen in the search patch, as in `Pair`, before the flip.
+
+        A pixel that is less than half the target, but with what nobody knows more, is not known.
+        """
+        share = self._seen(mask)
+        seen = np.where(share > HALF, np.uint8(SEEN), np.uint8(0))
+        if void is not None:
+            seen[(share <= HALF) & (share.astype(np.uint16) + self._seen(void) > HALF)] = UNKNOWN
+        return seen
+
+    def _seen(self, share: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """How much of each pixel of the search patch is what has this share of the crop's, 0 to 255, less what is over it."""
+        patch = warp(share, self.search_patch.matrix, self.search_patch.size, fill=(0.0, 0.0, 0.0))[..., None]
         for paste in self.pastes:
             paste.hide(patch)
-        return np.asarray(patch[..., 0] > HALF, np.uint8)
+        return np.asarray(patch[..., 0])
 
 
 Other = Callable[[np.random.Generator], Sighting | None]

@@ -23,14 +23,22 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from siamtrack.errors import SettingsError, TrainingError
 from siamtrack.layers.imagenet import load_imagenet
-from siamtrack.training.checkpoint import BEST, CHECKPOINTS, RUN_WEIGHTS, load_checkpoint, save_checkpoint, save_weights
+from siamtrack.training.checkpoint import (
+    BEST,
+    CHECKPOINTS,
+    RUN_WEIGHTS,
+    last_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
 from siamtrack.training.curves import RUN_CURVES, draw_curves
 from siamtrack.training.data import Batch, batches, shares
 from siamtrack.training.distributed import World, joined
 from siamtrack.training.journal import RUN_LOG, Journal, cut_skipped
 from siamtrack.training.learner import Learner
 from siamtrack.training.objective import Objective
-from siamtrack.training.origin import alone, begin_or_go_on, check_networks, origin_of
+from siamtrack.training.origin import alone, begin_or_go_on, check_networks, idle_at_random, origin_of
 from siamtrack.training.parameters import enter_epoch, set_learning_rate
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.sources import TrainingData
@@ -117,7 +125,7 @@ class _Run:
         initial: nn.Module | None,
         imagenet: Mapping[str, Tensor] | None,
     ) -> None:
-        check_networks(recipe, teacher, initial, imagenet)
+        check_networks(recipe, teacher, initial, imagenet, goes_on=last_checkpoint(folder) is not None)
         if recipe.batch_size % (world.size * recipe.accumulation):
             raise SettingsError(
                 f"A batch of {recipe.batch_size} pairs cannot be divided among {world.size} processes with "
@@ -143,6 +151,7 @@ class _Run:
             self.learner.restore(state)
             self.origin["backbone"] = state.get("backbone", "")
         self._averages = state["averages"] if state else {}
+        self._idle = idle_at_random(recipe, initial, imagenet)
         world.agree("recipe, data, networks and the last checkpoint", (self.learner.step, self.origin))
 
     def go(self, workers: int) -> None:
@@ -160,6 +169,9 @@ class _Run:
                 stream = journal.timed(stream)
                 if first:
                     journal.say(f"Goes on from step {first} of {recipe.steps}.")
+                elif self._idle:
+                    parts = ", ".join(f"{prefix} (after {epoch:g} epochs)" for prefix, epoch in self._idle.items())
+                    journal.say(f"These begin at random and learn later only: {parts}. Is --backbone or --from missing?")
                 if validation.missing:
                     journal.say(validation.missing)
             for step, loaded in enumerate(stream, first):

@@ -22,7 +22,7 @@ from siamtrack.layers.mobilenet import MobileNetV2
 from siamtrack.layers.resnet import ResNet
 from siamtrack.settings import from_mapping, read_toml
 from siamtrack.training.checkpoint import RUN_WEIGHTS, last_checkpoint, load_checkpoint
-from siamtrack.training.parameters import first_epoch_of
+from siamtrack.training.parameters import entry_of, first_epoch_of
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.sources import HELD_OUT, TrainingData
 from siamtrack.training.teacher import check_teacher, digest
@@ -43,18 +43,33 @@ def origin_of(
 
 
 def check_networks(
-    recipe: Recipe, teacher: nn.Module | None, initial: nn.Module | None, imagenet: Mapping[str, Tensor] | None = None
+    recipe: Recipe,
+    teacher: nn.Module | None,
+    initial: nn.Module | None,
+    imagenet: Mapping[str, Tensor] | None = None,
+    *,
+    goes_on: bool = False,
 ) -> None:
     """Whether a run with this recipe can use these networks, and these ImageNet weights for its backbone.
 
+    Args:
+        recipe: of the run.
+        teacher: see `siamtrack.training.loop.train`.
+        initial: see there.
+        imagenet: see there.
+        goes_on: the run has a checkpoint, in which the weights from ImageNet are that it began with.
+
     Raises:
         SettingsError: see `check_teacher`; or the initial network has another shape, or no batch norm to train; or the backbone
-            is none that ImageNet weights are read for, or would begin with something else as well.
+            is none that ImageNet weights are read for, or would begin with something else as well; or something would begin at
+            random and never learn.
         WeightsError: the ImageNet weights are not those of the backbone.
     """
     check_teacher(teacher, recipe)
     if imagenet is not None:
         _check_imagenet(recipe, initial, imagenet)
+    if not goes_on:
+        _check_learns(recipe, initial, imagenet)
     if initial is None:
         if recipe.batch_norm == "frozen":
             raise SettingsError(
@@ -80,6 +95,37 @@ def check_networks(
             "The network to start with has its batch norm folded into the convolutions, as model folders have; training it "
             "again would undo that. Add --set batch_norm=frozen."
         )
+
+
+def idle_at_random(recipe: Recipe, initial: nn.Module | None, imagenet: Mapping[str, Tensor] | None) -> dict[str, float]:
+    """Entries of `first_epoch` that leave random kernels as they are, with the epoch from which on they learn; inf: never.
+
+    Norms and biases do not count: what they begin with is not random.
+    """
+    if not any(recipe.first_epoch.values()):
+        return {}
+    with torch.device("meta"):
+        parameters = dict(recipe.kind.build(recipe.network).named_parameters())
+    given = set() if initial is None else set(initial.state_dict())
+    if imagenet is not None:
+        given |= {name for name in parameters if name.startswith("backbone.")}
+    drawn = [name for name, value in parameters.items() if value.ndim > 1 and name not in given]
+    found = {entry_of(recipe.first_epoch, name) for name in drawn}
+    return {prefix: epoch for prefix, epoch in recipe.first_epoch.items() if prefix in found and epoch > 0}
+
+
+def _check_learns(recipe: Recipe, initial: nn.Module | None, imagenet: Mapping[str, Tensor] | None) -> None:
+    never = [prefix for prefix, epoch in idle_at_random(recipe, initial, imagenet).items() if math.isinf(epoch)]
+    if not never:
+        return
+    with torch.device("meta"):
+        from_imagenet = isinstance(recipe.kind.build(recipe.network).backbone, ResNet | MobileNetV2)
+    of_backbone = all(prefix.split(".")[0] == "backbone" for prefix in never)
+    ways = "--backbone FILE with weights from ImageNet, or --from MODEL" if from_imagenet and of_backbone else "--from MODEL"
+    raise SettingsError(
+        f"The run would begin with random kernels in {', '.join(never)}, which never learn: first_epoch is inf. Give {ways}; "
+        "or let everything learn from the start: --set 'first_epoch={}'."
+    )
 
 
 def _check_imagenet(recipe: Recipe, initial: nn.Module | None, imagenet: Mapping[str, Tensor]) -> None:

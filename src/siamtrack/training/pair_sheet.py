@@ -13,7 +13,7 @@ from siamtrack.draw import Colour, draw_boxes
 from siamtrack.image import Image
 from siamtrack.layers.alexnet import TOTAL_STRIDE_PX
 from siamtrack.models.siamfc import labels
-from siamtrack.pair import Pair
+from siamtrack.pair import SEEN, Pair
 from siamtrack.sheets import contact_sheet, with_legend
 
 _RED: Colour = (230, 40, 50)
@@ -43,7 +43,7 @@ def _tile(pair: Pair) -> Image:
     search = pair.search.copy()
     _draw_labels(search, pair)
     if pair.mask is not None:
-        outlines, _ = cv2.findContours(pair.mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        outlines, _ = cv2.findContours(np.asarray(pair.mask == SEEN, np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(search, outlines, -1, _GREEN, 1)
     search = draw_boxes(search, [Box(*map(float, pair.box))])
     height = search.shape[0]

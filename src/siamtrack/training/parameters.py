@@ -83,7 +83,11 @@ def _begins(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(f"{prefix}.")
 
 
+def entry_of(table: dict[str, float], name: str) -> str | None:
+    """The key of a recipe's table that counts for a parameter, the longest that its name begins with; None: there is none."""
+    return max((prefix for prefix in table if _begins(name, prefix)), key=len, default=None)
+
+
 def _of(table: dict[str, float], name: str, default: float) -> float:
-    """The entry of the longest prefix of the name."""
-    found = [prefix for prefix in table if _begins(name, prefix)]
-    return table[max(found, key=len)] if found else default
+    found = entry_of(table, name)
+    return default if found is None else table[found]

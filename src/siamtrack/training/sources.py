@@ -77,14 +77,17 @@ class TrainingData:
 
         Raises:
             SettingsError: as `pairs`; or the recipe's `paint` does not go with its augmentation, or with the data.
-            DataError: a set makes no pair for training, or no pair has the mask that the network is to learn.
+            DataError: a set makes no pair for training, or no pair has the mask that the network is to learn, or crops were
+                stored without the masks that there are.
         """
         if recipe.paint == "cpu":
             pairs = self.pairs(recipe, "training")
+            if recipe.masked:
+                self._check_masks(recipe)
             if recipe.masked and all(pairs[number].mask is None for number in range(_MASK_TRIES)):
                 raise DataError(
                     f"None of {_MASK_TRIES} pairs of {', '.join(self.names)} has a mask, and {recipe.model} learns masks. Give "
-                    "coco, davis or youtube_vos as they are unpacked (what 'siamtrack data crop' made of them has none), "
+                    "coco, davis or youtube_vos as they are unpacked, or what 'siamtrack data crop --masks' made of them, "
                     "pictures with cut-outs, or world."
                 )
             return pairs
@@ -98,6 +101,15 @@ class TrainingData:
                 "augment.jpeg=0, or paint=cpu."
             )
         return self._mixed(recipe, "training", _unpainted_of)
+
+    def _check_masks(self, recipe: Recipe) -> None:
+        """Refuses crops that were stored without masks of a set that has them, even beside other data with masks."""
+        for crops in self.crops:
+            if isinstance(crops, StoredCrops) and crops.masks_left_out and recipe.weights.get(crops.name, 1.0):
+                raise DataError(
+                    f"The crops in '{crops.path}' were stored without the masks of {crops.name}, and {recipe.model} learns "
+                    f"masks. Store them again, with masks: {crops.command_with_masks()}"
+                )
 
     def _mixed(self, recipe: Recipe, part: Part, of: Callable[[_Source, Recipe, Part], _Found[T]]) -> ByNumber[T]:
         if missing := [name for name in recipe.weights if name not in self.names]:
@@ -217,7 +229,8 @@ def open_data(places: Sequence[tuple[str, Path | None]], settings: CropSettings)
 
     Raises:
         DataError: a folder is missing, or is not what its name says, or nothing was given.
-        SettingsError: an unknown name, one without the folder that it needs, or crops of other settings.
+        SettingsError: an unknown name, one without the folder that it needs, `world` with and without one, or crops of other
+            settings.
     """
     if not places:
         raise DataError("No data was given; expected --data NAME=PATH at least once.")
@@ -226,6 +239,7 @@ def open_data(places: Sequence[tuple[str, Path | None]], settings: CropSettings)
             raise SettingsError(f"Unknown data set '{name}'. {nearest(name, _known())}")
         if path is None and name not in DRAWN:
             raise SettingsError(f"The data set '{name}' needs a folder; give {name}=PATH.")
+    _check_one_world([path for name, path in places if name == WORLD])
     crops: list[Crops] = []
     sets: list[TrainingSet] = []
     for name, path in places:
@@ -240,6 +254,16 @@ def open_data(places: Sequence[tuple[str, Path | None]], settings: CropSettings)
             crops.append(CropsOfFrames(sets[-1], settings))
     world = WorldData(material=_material(places, WORLD)) if any(name == WORLD for name, _ in places) else None
     return TrainingData(crops=tuple(crops), sets=tuple(sets), material=_material(places, PICTURES), world=world)
+
+
+def _check_one_world(paths: Sequence[Path | None]) -> None:
+    folders = [path for path in paths if path is not None]
+    if folders and len(folders) < len(paths):
+        raise SettingsError(
+            f"'{WORLD}' is given alone and with a folder, and there is one world: alone it consists of built-in textures and "
+            f"shapes; with folders of their pictures, and one in ten built in. Give --data {WORLD} or --data "
+            f"{WORLD}={folders[0]}."
+        )
 
 
 def _material(places: Sequence[tuple[str, Path | None]], wanted: str) -> Material | None:

@@ -1,0 +1,181 @@
+"""The figures of the pages in docs/papers, from embedded models on rendered scenes that none of them was trained on.
+
+python benchmarks/paper_figures.py [--out docs/images/papers] [--only siamfc]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+
+from siamtrack.box import Box
+from siamtrack.image import Image
+from siamtrack.library import open_model
+from siamtrack.synthetic.supply import BuiltIn
+from siamtrack.synthetic.world import Scene, World
+from siamtrack.synthetic.world_sequences import first_target
+from siamtrack.synthetic.world_settings import WorldSettings
+from siamtrack.trackers.proposals import Proposals, Proposer
+from siamtrack.trackers.rest import STRIDE_PX
+from siamtrack.tracking import Maps, Network, Tracker
+from siamtrack.training.score_pictures import score_colours
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.patches import Rectangle
+
+FIRST_SCENE = 2**44  # far from those that training can reach
+SHOWN = 40  # proposals of a search patch
+
+
+class Recorder:
+    """A network that remembers what it was asked last, and what it said."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.patches: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self.maps: Maps = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def match(self, templates: NDArray[np.float32], patches: NDArray[np.uint8]) -> Maps:
+        """See `siamtrack.tracking.Network.match`."""
+        self.patches, self.maps = patches, self._network.match(templates, patches)
+        return self.maps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("docs/images/papers"))
+    parser.add_argument("--only", choices=list(FIGURES), action="append")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.only or FIGURES:
+        path = arguments.out / f"{name}.png"
+        figure = FIGURES[name]()
+        figure.savefig(path, dpi=80, bbox_inches="tight")
+        plt.close(figure)
+        small = cv2.imread(str(path))  # 256 colours are enough, and a quarter of the size
+        assert small is not None
+        cv2.imwrite(str(path), small, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        print(path)
+
+
+def siamfc() -> Any:
+    """Search patches and score maps, as in the SiamFC paper's figure of its responses: red is the target, blue is not."""
+    tracker, network = _recorded("siamfc")
+    scene, target = next(_scenes(WorldSettings(most_objects=4, exits=0.0, look_alikes=0.0)))
+    times = (8, 24, 40, 56)
+    figure, rows = plt.subplots(2, len(times), figsize=(2.6 * len(times), 5.2))
+    for column, _ in enumerate(_followed(tracker, scene, target, times)):
+        middle = network.patches.shape[1] // 2
+        responses = network.maps[0][0, middle]
+        rows[0, column].imshow(network.patches[0, middle])
+        rows[0, column].set_title(f"frame {times[column]}")
+        rows[1, column].imshow(cv2.cvtColor(network.patches[0, middle], cv2.COLOR_RGB2GRAY), cmap="gray", alpha=0.4)
+        side, reach = network.patches.shape[-2], responses.shape[-1] * STRIDE_PX / 2  # the map is of the middle of the patch
+        low, high = side / 2 - 0.5 - reach, side / 2 - 0.5 + reach
+        rows[1, column].imshow(score_colours(responses), extent=(low, high, high, low), interpolation="nearest")
+        rows[1, column].set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
+    return _bare(figure, rows.ravel())
+
+
+def siamrpn() -> Any:
+    """The likeliest proposals of search patches, the surer the more opaque, and the one that was taken."""
+    tracker, network = _recorded("siamnano")
+    scene, target = next(_scenes(WorldSettings(most_objects=4, exits=0.0, look_alikes=0.0)))
+    times = (8, 24, 40, 56)
+    figure, axes = plt.subplots(1, len(times), figsize=(2.6 * len(times), 2.6))
+    proposer = Proposer(tracker.settings.anchors, tracker.settings.template_size)
+    for column, _ in enumerate(_followed(tracker, scene, target, times)):
+        found = proposer.proposals(network.maps, tracker.settings.search_size)
+        axes[column].set_title(f"frame {times[column]}")
+        _draw(axes[column], network.patches[0, 0], found, found.scores[0])
+    return _bare(figure, axes)
+
+
+def dasiamrpn() -> Any:
+    """Where the double of a target is as likely as the target: scores before, and ranks after what is like it is taken off."""
+    tracker, network = _recorded("siamnano", "distractors.most=3", "distractors.weight=0.5")
+    proposer = Proposer(tracker.settings.anchors, tracker.settings.template_size)
+    settings = WorldSettings(most_objects=2, look_alikes=1.0, exits=0.0, occluders=0.0, largest=0.35)
+    best: tuple[float, Any] = 0.0, None
+    for scene, target in (pair for pair, _ in zip(_scenes(settings), range(12), strict=False)):
+        for _ in _followed(tracker, scene, target, range(1, 60)):
+            found = proposer.proposals(network.maps, tracker.settings.search_size)
+            if len(found.scores) < 2:  # nothing is remembered yet
+                continue
+            ranks = found.scores[0] - tracker.settings.distractors.weight * found.scores[1]
+            change = float((found.scores[0] - ranks)[found.scores[0] > 0.5].max(initial=0.0) * (ranks.max() > 0.4))
+            if change > best[0]:
+                best = change, (network.patches[0, 0].copy(), found, ranks)
+    patch, found, ranks = best[1]
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3.5))
+    for axis, values, title in ((axes[0], found.scores[0], "f(z, p)"), (axes[1], ranks, "f(z, p) - a f(d, p)")):
+        axis.set_title(title)
+        _draw(axis, patch, found, np.clip(values, 0, 1))
+    return _bare(figure, axes)
+
+
+FIGURES: dict[str, Callable[[], Any]] = {"siamfc": siamfc, "siamrpn": siamrpn, "dasiamrpn": dasiamrpn}
+
+
+def _recorded(model: str, *overrides: str) -> tuple[Any, Recorder]:
+    tracker: Any = open_model(model, overrides=overrides)
+    tracker.network = Recorder(tracker.network)
+    return tracker, tracker.network
+
+
+def _scenes(settings: WorldSettings) -> Iterator[tuple[Scene, int]]:
+    world = World(settings, BuiltIn(held_out=True), 0)
+    for number in count(FIRST_SCENE):
+        scene = world.scene(number)
+        target = first_target(scene)
+        if target is not None:
+            yield scene, target
+
+
+def _followed(tracker: Tracker[Any], scene: Scene, target: int, times: Sequence[int]) -> Iterator[int]:
+    """Follows the target; gives each of the times right after its frame."""
+    states: Any = None
+    for time, frame in enumerate(scene.frames(max(times) + 1)):
+        if states is None:
+            states = tracker.start(frame.image, [Box(*map(float, frame.boxes[target]))])
+            continue
+        states, _ = tracker.step(frame.image, states)
+        if time in times:
+            yield time
+
+
+def _draw(axis: Any, patch: Image, found: Proposals, values: NDArray[np.float64]) -> None:
+    """The proposals of the highest values, of the first target; the highest of all in red."""
+    axis.imshow(patch)
+    middle = patch.shape[0] / 2 - 0.5
+    order = np.argsort(values)[-SHOWN:]
+    for place in order:
+        x, y, w, h = found.boxes[0, :, place].tolist()
+        colour = "red" if place == order[-1] else "gold"
+        alpha = 1.0 if place == order[-1] else float(values[place])
+        axis.add_patch(
+            Rectangle((middle + x - w / 2, middle + y - h / 2), w, h, fill=False, edgecolor=colour, alpha=alpha, linewidth=1.5)
+        )
+
+
+def _bare(figure: Any, axes: Sequence[Any]) -> Any:
+    for axis in axes:
+        axis.set_axis_off()
+    figure.tight_layout(pad=0.5)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
