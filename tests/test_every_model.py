@@ -89,7 +89,10 @@ def test_three_targets_in_one_call_are_each_alone(name: str) -> None:
             _, (single,) = tracker.step(scene.image(frame), [state])
             assert np.abs(np.subtract(prediction.box, single.box)).max() < 1e-3
             assert prediction.score == pytest.approx(single.score, rel=1e-4)
-            assert prediction.mask is None or (prediction.mask == single.mask).mean() > 0.999
+            assert (prediction.mask is None) == (single.mask is None)
+            if prediction.mask is not None and single.mask is not None:
+                union = (prediction.mask | single.mask).sum()
+                assert (prediction.mask & single.mask).sum() > 0.9 * union  # of random logits, many lie at the threshold
     moved = np.subtract([prediction.box.center for prediction in together], [box.center for box in boxes])
     assert np.hypot(*moved.T).max() > 1
 

@@ -20,7 +20,7 @@ from siamtrack.model_folder import Description
 from siamtrack.models.kinds import model_kind
 from siamtrack.synthetic.scene import Scene
 
-MAX_DIFFERENCE = 5e-3  # of maps, share of the largest value: kernels are stored in 16 bits
+MAX_DIFFERENCE = 0.05  # of maps, share of the largest value: kernels are stored in 16 bits, and random networks make much of it
 MAX_DIFFERENCE_PX = 0.05  # of boxes, between runtimes with the same kernels
 TARGETS, FRAMES = 3, 6
 
@@ -29,9 +29,11 @@ TARGETS, FRAMES = 3, 6
 def fixed_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs for one size of search patches: to trace a network takes half a minute or more where the size is open."""
     dim = torch.export.Dim
-    monkeypatch.setattr(
-        torch.export, "Dim", lambda name, **limits: dim.STATIC if name == "search_size" else dim(name, **limits)
-    )
+
+    def fixed(name: str, **limits: int) -> Any:
+        return dim.STATIC if name == "search_size" else dim(name, **limits)
+
+    monkeypatch.setattr(torch.export, "Dim", fixed)
 
 
 def exported(name: str, folder: Path) -> Path:
@@ -42,7 +44,7 @@ def exported(name: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("fixed_size")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_maps_and_boxes_on_every_runtime_are_those_of_pytorch(tmp_path: Path, name: str) -> None:

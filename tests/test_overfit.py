@@ -1,6 +1,6 @@
 """Every network, given four short clips for a while, follows their targets: gradients, labels, crops and procedure agree.
 
-Minutes a network, so `make test-overfit` runs them, and nothing else does.
+Minutes a network, so `make test-long` runs them, and nothing else does.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Rendere
     return folder, made
 
 
-@pytest.mark.overfit
+@pytest.mark.long
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_learns_four_clips_by_heart(scenes: tuple[Path, list[RenderedSequence]], tmp_path: Path, name: str) -> None:
     """Boxes, or masks where it is masks that it learns: the branch for boxes gets no time of its own there."""

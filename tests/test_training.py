@@ -136,9 +136,7 @@ def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path, data: Trai
     assert same(parameters(tmp_path), before)
 
 
-def test_what_is_random_and_learns_later_is_told(
-    tmp_path: Path, data: TrainingData, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_begins_at_random_and_late_is_told(tmp_path: Path, data: TrainingData, capsys: pytest.CaptureFixture[str]) -> None:
     """But not of a network that is begun with."""
     recipe = replace(ONE_EPOCH, pairs_per_epoch=4, validation_pairs=0, first_epoch={"backbone.conv1": 5.0})
     train(recipe, data, tmp_path / "random", workers=0)

@@ -195,7 +195,8 @@ class CropsOfFrames:
         position = int(found.targets[target].positions[index])
         frame = found.frames.read(position)
         mask = found.mask(found.targets[target], index) if masked else None
-        check_mask(mask, frame, found.targets[target].name, found.frames.label(position))
+        if mask is not None:
+            check_mask(mask, frame, found.targets[target].name, found.frames.label(position))
         return cut_crop(frame, box, self.settings, mask)
 
     def digest(self) -> str:

@@ -68,14 +68,17 @@ def check_networks(
     check_teacher(teacher, recipe)
     if imagenet is not None:
         _check_imagenet(recipe, initial, imagenet)
+    if initial is not None:
+        _check_initial(recipe, initial)
+    elif recipe.batch_norm == "frozen":
+        raise SettingsError(
+            "batch_norm is 'frozen', which keeps what a run starts with; begin with a network, such as --from siamfc."
+        )
     if not goes_on:
         _check_learns(recipe, initial, imagenet)
-    if initial is None:
-        if recipe.batch_norm == "frozen":
-            raise SettingsError(
-                "batch_norm is 'frozen', which keeps what a run starts with; begin with a network, such as --from siamfc."
-            )
-        return
+
+
+def _check_initial(recipe: Recipe, initial: nn.Module) -> None:
     if not isinstance(initial.settings, recipe.kind.settings):
         raise SettingsError(
             f"The network to start with is a {type(initial).__name__}, and the recipe trains the model {recipe.model}; give a "
