@@ -258,7 +258,7 @@ def test_a_model_without_proposals_is_refused(tmp_path: Path, name: str) -> None
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["long-term", "look-alikes"])
 def test_a_real_model_is_tried_from_the_command_line(tmp_path: Path, small_worlds: None, name: str) -> None:
     network = network_of("siamrpn-up-channel")

@@ -14,7 +14,7 @@ from siamtrack.model_folder import MASK_GRAPH, Description
 from siamtrack.models.kinds import model_kind
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_exported_masks_are_those_of_the_network(tmp_path: Path) -> None:
     network = copy.deepcopy(network_of("nanotrack-masks"))
     with_borders(network, network.refine.after[-1])

@@ -15,7 +15,7 @@ from siamtrack.layers.imagenet import converted
 from siamtrack.layers.resnet import official_name
 from siamtrack.training.recipes import read_recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 NARROW = ("network.width=0.1", "network.channels=8")
 BRIEF = ("epochs=1", "pairs_per_epoch=8", "batch_size=4", "sampling.max_frame_gap=4")
 STAGES = {"siammask-paper": ("base", "mask"), "siammask-refine-paper": ("refined", "refinement")}
