@@ -304,7 +304,7 @@ def test_losses_learn_from_the_same_pairs(tmp_path: Path, clips: Path) -> None:
         expected = center_error(boxes[1:], video.boxes[1:]).mean()
         assert float(row["squares-16px, centre error px"]) == pytest.approx(expected, abs=1e-5)
         assert 0 <= float(row["videos, success AUC"]) <= 20 / 21
-    assert is_picture(out / "curves.png")
+    assert all(is_picture(out / name) for name in ("curves.png", "errors.png", "videos.png"))
 
 
 def test_shares_of_the_videos_are_nested(tmp_path: Path) -> None:
@@ -383,6 +383,14 @@ def test_videos_that_are_learnt_from_are_not_followed(clips: Path, tmp_path: Pat
         places.symlink_to(clips)
     with pytest.raises(DataError, match=r"'(clip1|squares0)' among the videos to follow is the clip .*Give other --videos"):
         run_data_size(tmp_path / "out", OF_SHARES, data=[("folder", places)], videos=followed)
+    assert not (tmp_path / "out").exists()
+
+
+def test_targets_below_the_limits_are_told_before_anything_is_written(clips: Path, tmp_path: Path) -> None:
+    effort = replace(OF_SHARES, overrides=(*OF_SHARES.overrides, "sampling.min_side_px=1000"))
+    other = draw_clips(tmp_path / "other", clips=1, first=7)
+    with pytest.raises(DataError, match="Change these limits: --set sampling.min_side_px=VALUE"):
+        run_data_size(tmp_path / "out", effort, data=[("folder", clips)], videos=other)
     assert not (tmp_path / "out").exists()
 
 

@@ -18,7 +18,7 @@ from siamtrack.models.operations import multiply_adds, parameter_count
 from siamtrack.settings import from_mapping
 from siamtrack.trackers.anchors import AnchorSettings, anchor_grid, decode, map_shift
 from siamtrack.training.lessons import Lesson
-from siamtrack.training.nanotrack import FILES, NanoTrackTeacher, PublishedNanoTrack, Taps
+from siamtrack.training.nanotrack import FILES, NOT_THERE, NanoTrackTeacher, PublishedNanoTrack, Taps
 from siamtrack.training.nanotrack_parts import NanoTrackParts
 from siamtrack.training.parts import begin_with, verdict_of
 from siamtrack.training.recipe import Recipe
@@ -235,7 +235,7 @@ def test_a_student_is_told_of_boxes(folder: Path) -> None:
     cls = torch.stack([torch.zeros(1, 15, 15), torch.full((1, 15, 15), -30.0)], 1)
     cls[0, 1, 6:8, 7:9] = 30.0  # where the target is
     teacher._teacher = SaysAlways(cls, loc)  # type: ignore[assignment]
-    lesson = teacher.lesson(pixels(127, 1), pixels(255, 1))
+    lesson = teacher.lesson(pixels(127, 1), pixels(255, 1), torch.tensor([False]))
     assert lesson.boxes is not None
     assert torch.allclose(lesson.boxes[0, :, 6:8, 7:9].flatten(1).T, torch.tensor([left, top, right, bottom]))
     said = torch.stack(
@@ -244,6 +244,18 @@ def test_a_student_is_told_of_boxes(folder: Path) -> None:
     assert float(teacher.response_distance((cls, said[None]), lesson)) == pytest.approx(0, abs=1e-4)
     said[2] += np.log(2)  # twice as wide: half of it is the target
     assert float(teacher.response_distance((cls, said[None]), lesson)) == pytest.approx(0.5, abs=1e-2)
+
+
+def test_a_teacher_is_not_believed_where_the_target_is_absent(folder: Path) -> None:
+    """What it takes for the target there is something else; what it does not take for it stays as it says."""
+    teacher = NanoTrackTeacher(PublishedNanoTrack(folder))
+    cls = torch.stack([torch.zeros(2, 15, 15), torch.full((2, 15, 15), -9.0)], 1)
+    cls[:, 1, 7, 7] = 5.0
+    teacher._teacher = SaysAlways(cls, torch.zeros(2, 4, 15, 15))  # type: ignore[assignment]
+    there, absent = teacher.lesson(pixels(127), pixels(255), torch.tensor([False, True])).responses
+    assert float(there[7, 7]) == 5
+    assert float(absent[7, 7]) == NOT_THERE
+    assert float(there[0, 0]) == float(absent[0, 0]) == -9
 
 
 class SaysAlways:
@@ -274,7 +286,7 @@ def test_a_student_learns_from_it(folder: Path) -> None:
     torch.manual_seed(0)
     network = RECIPE.kind.build(RECIPE.network)
     z, x = pixels(127), pixels(255)
-    lesson = teacher.lesson(z, x)
+    lesson = teacher.lesson(z, x, torch.zeros(2, dtype=torch.bool))
     lesson = lesson._replace(responses=torch.randn(2, 15, 15))
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     found = []
@@ -482,7 +494,7 @@ def test_with_the_published_weights_it_says_what_they_say(shared_data: Path) -> 
         loc.answer.bias -= np.log(32)  # their distances are pixels, ours half anchors
         teacher = NanoTrackTeacher(PublishedNanoTrack(folder))
         z, x = pixels(127), pixels(255)
-        answer, lesson = network(z, x), teacher.lesson(z, x)
+        answer, lesson = network(z, x), teacher.lesson(z, x, torch.zeros(len(z), dtype=torch.bool))
     for said, wanted in zip([*answer[2], *answer[3]], [*lesson.template, *lesson.search], strict=True):
         assert float((said - wanted).abs().max()) < 1e-3 * float(wanted.abs().max())
     margin = answer[0][:, 1] - answer[0][:, 0]

@@ -285,5 +285,5 @@ def test_interruption_before_the_first_frame(clip: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr("siamtrack.library.open_model", interrupted)
     ended = run("track", clip, *BOX, "--out", "b.csv", "--video", "v.mp4", "--sheet", "s.png", folder=tmp_path)
-    assert (ended.code, ended.out, ended.err) == (INTERRUPTED, "", "")
+    assert (ended.code, ended.out, ended.err) == (INTERRUPTED, "", "Stopped by Ctrl-C.\n")
     assert list(tmp_path.iterdir()) == []

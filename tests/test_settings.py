@@ -56,7 +56,7 @@ def test_an_int_is_taken_for_a_float_and_becomes_one() -> None:
         ({"rate": 1, "sizes": [1, "2"]}, "'sizes' in x.toml is '2'; expected a whole number"),
         ({"rate": 1, "limit": "none"}, "expected a whole number or none"),
         ({"rate": 1, "hashes": {"file": 3}}, r"'hashes' in x.toml.file is 3; expected text"),
-        ({"rate": 1, "inner": 3}, "'inner' in x.toml is 3; expected Inner"),
+        ({"rate": 1, "inner": 3}, "'inner' in x.toml is 3; expected a table with width"),
         ({"rate": 1, "inner": {"width": "wide"}}, "'width' in 'inner' in x.toml is 'wide'"),
         ({"rate": 1, "inner": {"widht": 1.0}}, "Unknown setting 'widht' in 'inner' in x.toml. Did you mean 'width'?"),
         ({"rate": 1, "inner": {"width": -1.0}}, "must be above 0"),
@@ -103,7 +103,7 @@ def test_overrides(texts: list[str], expected: Outer) -> None:
         ("inner.widht=3", "Did you mean 'width'?"),
         ("iner.width=3", "Unknown setting 'iner.width' in --set. Did you mean 'inner'?"),
         ("rate.width=3", "Unknown setting 'rate.width'"),  # inside a number there are no settings
-        ("inner=3", "expected Inner"),
+        ("inner=3", "expected a table with width"),
         ("inner.width=0", "must be above 0"),
         ("count=many", "'many'; expected a whole number"),
         ("rate=", "''; expected a number"),

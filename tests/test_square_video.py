@@ -228,6 +228,14 @@ def test_a_video_file_that_is_there_is_not_written_again(tmp_path: Path, ending:
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "groundtruth.txt"]
 
 
+def test_a_name_of_a_file_that_cannot_be_written_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"'\.gif' of .* is not that of a video that can be written; known endings: \.mp4"):
+        list(write_square_video(SHORT, tmp_path / "square.gif"))
+    assert not list(tmp_path.iterdir())
+    list(write_square_video(SHORT, tmp_path / "square.v2"))
+    assert (tmp_path / "square.v2" / "groundtruth.txt").is_file()
+
+
 @pytest.mark.parametrize("beside", ["nothing", "the truth of this video"])
 @pytest.mark.parametrize("content", ["no video", "another video", "another length", "another size"])
 def test_another_file_is_not_replaced(tmp_path: Path, content: str, beside: str) -> None:

@@ -21,7 +21,7 @@ from siamtrack.datasets.folder import Folder
 from siamtrack.datasets.sequences import find_sequences
 from siamtrack.errors import DataError, OutputError, SettingsError
 from siamtrack.image import Image
-from siamtrack.synthetic.made_folder import FORMAT
+from siamtrack.synthetic.made_folder import FORMAT, begin_folder
 from siamtrack.synthetic.squares import LEAST_CONTRAST, Squares, SquaresSettings, draw_square, with_noise, write_squares
 
 FEW = SquaresSettings(groups=4, images=3, size=96, side=24)
@@ -217,6 +217,17 @@ def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:
 def test_impossible_settings_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         SquaresSettings(**values)
+
+
+def test_a_folder_with_nothing_yet_can_become_another(tmp_path: Path) -> None:
+    """As one that Ctrl-C left before its first group."""
+    begin_folder(tmp_path / "out", {"what": "squares", "groups": 9, "seed": 1}, growing="groups")
+    begin_folder(tmp_path / "out", {"what": "squares", "groups": 3, "seed": 2}, growing="groups")
+    content = json.loads((tmp_path / "out" / "synthetic.json").read_text(encoding="utf-8"))
+    assert (content["groups"], content["seed"]) == (3, 2)
+    (tmp_path / "out" / "000000").mkdir()
+    with pytest.raises(OutputError, match="holds more already: groups 3, not 2"):
+        begin_folder(tmp_path / "out", {"what": "squares", "groups": 2, "seed": 2}, growing="groups")
 
 
 def test_the_command_draws_them(tmp_path: Path) -> None:

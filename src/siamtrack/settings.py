@@ -110,7 +110,15 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-_KINDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    type(None): "none",
+    dict: "a table, such as {name = 0.5}",
+    tuple: "a list",
+}
 
 
 def _typed(value: Any, expected: Any, name: str) -> Any:
@@ -131,5 +139,10 @@ def _typed(value: Any, expected: Any, name: str) -> Any:
             return float(value)
         if type(value) is option:
             return value
-    wanted = " or ".join(_KINDS.get(option, getattr(option, "__name__", str(option))) for option in options)
-    raise SettingsError(f"The setting {name} is {value!r}; expected {wanted}.")
+    raise SettingsError(f"The setting {name} is {value!r}; expected {' or '.join(map(_in_words, options))}.")
+
+
+def _in_words(option: Any) -> str:
+    if dataclasses.is_dataclass(option):
+        return f"a table with {', '.join(field.name for field in dataclasses.fields(option))}"
+    return _KINDS.get(get_origin(option) or option, str(option))

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from siamtrack.cli import compare, data, data_show, evaluate, experiment, look, make, report, synth, synth_world, track, vot
+from siamtrack.cli.interrupts import Told
 from siamtrack.errors import InputError, OutputError, SiamtrackError
 
 INTERRUPTED = 130
@@ -44,7 +45,10 @@ def _explained(command: Callable[..., None]) -> Callable[..., None]:
             where = f"'{error.filename}' cannot be used: " if error.filename else ""
             code = OutputError.exit_code if error.errno in _OF_WRITING else InputError.exit_code
             raise _refusal(f"{where}{error.strerror or error}.", code) from None
+        except Told:
+            raise typer.Exit(INTERRUPTED) from None
         except KeyboardInterrupt:
+            Console(stderr=True).print("Stopped by Ctrl-C.")
             raise typer.Exit(INTERRUPTED) from None
 
     return explained
@@ -122,4 +126,5 @@ def main() -> None:
     try:
         app(prog_name="siamtrack")
     except KeyboardInterrupt:  # before or after the command itself
+        sys.stderr.write("Stopped by Ctrl-C.\n")
         sys.exit(INTERRUPTED)

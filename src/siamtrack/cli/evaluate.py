@@ -15,6 +15,7 @@ from rich.console import Console
 
 from siamtrack.cli import options
 from siamtrack.cli.benchmark_options import BenchmarkName, Names, Root, notes, opened
+from siamtrack.cli.interrupts import Told
 from siamtrack.errors import InputError, SettingsError, SiamtrackError
 from siamtrack.library import DEFAULT_MODEL
 
@@ -166,7 +167,7 @@ def _stoppable(store: ResultStore, tasks: Sequence[Task]) -> Iterator[None]:
         finished = sum(task.names <= there for task in tasks)
         kept = f"{finished} of {len(tasks)} {_things(store)} are finished in {store.folder}"
         notes.print(f"Stopped by Ctrl-C. {kept}; the same command goes on.")
-        raise
+        raise Told from None
 
 
 def _tell(outcomes: Iterable[Outcome], tasks: Sequence[Task], store: ResultStore) -> None:

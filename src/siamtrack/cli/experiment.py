@@ -233,7 +233,7 @@ def _show(experiment: Callable[[], Table], out: Path) -> None:
         lines = [list(line) for line in zip(*lines, strict=True)]
     drawn: Any = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for number, heading in enumerate(lines[0]):
-        drawn.add_column(heading, justify="right" if number else "left", overflow="fold")
+        drawn.add_column(heading, justify="right" if number else "left", overflow="fold", no_wrap=not number)
     for line in lines[1:]:
         drawn.add_row(*line)
     console.print(drawn)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from siamtrack.cli import options
+from siamtrack.cli.interrupts import Told
 from siamtrack.errors import InputError, MissingExtraError, OutputError, WeightsError, nearest
 from siamtrack.library import recipe_names
 
@@ -71,7 +72,7 @@ def train(
     except KeyboardInterrupt:
         if _rank() == 0:
             console.print("Stopped. The same command goes on from the last checkpoint.")
-        raise
+        raise Told from None
     if _rank() == 0:
         chosen = "the last step" if settings.select == "last" else "the epoch with the lowest validation loss"
         console.print(

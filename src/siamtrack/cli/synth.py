@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from siamtrack.cli.interrupts import Told
 from siamtrack.cli.progress import with_progress
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -113,4 +114,4 @@ def stoppable(kept: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"Stopped by Ctrl-C. {kept}")
-        raise
+        raise Told from None

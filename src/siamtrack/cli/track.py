@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from siamtrack.cli import options
+from siamtrack.cli.interrupts import Told
 from siamtrack.cli.progress import with_progress
 from siamtrack.errors import InputError, TruncatedError
 from siamtrack.library import DEFAULT_MODEL
@@ -155,7 +156,9 @@ def _end(outputs: Outputs, stopped: TruncatedError | KeyboardInterrupt | None, *
     """Says what was done, and passes on what stopped it."""
     if not quiet:
         console.print(outputs.summary())
-        if isinstance(stopped, KeyboardInterrupt):
+    if isinstance(stopped, KeyboardInterrupt):
+        if not quiet:
             console.print("Stopped by Ctrl-C; what was followed so far is kept.")
+        raise Told from stopped
     if stopped is not None:
         raise stopped

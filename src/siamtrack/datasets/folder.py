@@ -62,7 +62,9 @@ class Folder(TrainingSet):
 
 def _nothing_found(media: Media) -> DataError:
     looked_for = "; ".join([cvat.LOOKS_LIKE, coco_json.LOOKS_LIKE, label_studio.LOOKS_LIKE, mot.LOOKS_LIKE, yolo.LOOKS_LIKE])
-    there = ", ".join(path.name for path in media.others[:5]) or "no file but videos and pictures"
+    there = ", ".join(path.name for path in media.others[:5]) or (
+        "no file but videos and pictures" if any(files_in(media.root)) else "nothing"
+    )
     return DataError(
         f"There is no annotation in '{media.root}'. Looked for {looked_for}; {'; '.join(plain_text.LOOKS_LIKE)}. "
         f"Found there: {there}. Unpack archives first."

@@ -103,6 +103,7 @@ def run_data_size(out: Path, effort: Effort, *, data: Places, videos: Path, watc
     recipe, tested = _recipe(effort), videos_in(videos)
     opened = _opened(data, recipe)
     _check_apart(opened, tested)
+    TrainingData(crops=tuple(ShareOfClips(crops, min(DATA_SIZE)) for crops in opened.crops)).pairs(recipe, "training")[0]
     settings = told(effort, recipe) | {"experiment": {"name": NAME}, "data": {"digest": opened.digest()}}
     folder = Folder(out, settings | {"videos": origins(tested)})
     rows: list[list[Cell]] = []

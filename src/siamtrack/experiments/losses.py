@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from siamtrack.experiments.following import AUC_IN_WORDS, TRACKS, Scores, Tracked, Watch, follow, mean_scores, unwatched
-from siamtrack.experiments.plots import run_curves
+from siamtrack.experiments.plots import grouped_bars, run_curves
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.squares_training import (
     RECIPE,
@@ -59,10 +59,22 @@ def run_losses(out: Path, effort: Effort, *, videos: Path | None = None, watch: 
         tracks[loss] = follow(opened.tracker, [*squares, *real], out / TRACKS / loss, watch=watch)
     table = _table(out, tracks, squares, real)
     folder.write_table("losses", table)
-    logs = {loss: out / RUNS / loss / RUN_LOG for loss in LOSSES}
-    run_curves(logs, out / "curves.png", title="Four losses on the same pairs")
+    _draw(out, tracks, len(squares))
     folder.finish(_report(out, table, recipe, real), trained=digests)
     return table
+
+
+def _draw(out: Path, tracks: Mapping[str, Sequence[Tracked]], squares: int) -> None:
+    """The diagrams; the first videos of each are those of squares."""
+    run_curves(
+        {loss: out / RUNS / loss / RUN_LOG for loss in LOSSES}, out / "curves.png", title="Four losses on the same pairs"
+    )
+    errors = {loss: {one.video.name: one.scores.center_error for one in found[:squares]} for loss, found in tracks.items()}
+    grouped_bars(errors, out / "errors.png", y="mean centre error, px", title="How far from the square")
+    means = {loss: mean_scores(found[squares:]) for loss, found in tracks.items() if found[squares:]}
+    accuracy = {loss: {"success AUC": mean.auc, "precision at 20 px": mean.precision} for loss, mean in means.items()}
+    if accuracy:
+        grouped_bars(accuracy, out / "videos.png", y="mean over the videos", title="On real videos")
 
 
 def _table(out: Path, tracks: Mapping[str, Sequence[Tracked]], squares: Sequence[Video], real: Sequence[Video]) -> Table:
@@ -104,6 +116,8 @@ def _report(out: Path, table: Table, recipe: Recipe, real: Sequence[Video]) -> s
             "* Each run's result is what its recipe selects; with `select = 'best'` that is the epoch with the lowest "
             "validation loss of its own kind.",
             f"* Trackers: one scale. The first frame, whose box is given, is not counted.{videos}\n",
-            picture("curves.png", "Share of peaks on the target while learning"),
+            picture("errors.png", "Mean centre error of each loss on the thesis's videos"),
+            *([picture("videos.png", "Success AUC and precision of each loss on the videos")] if real else []),
+            picture("curves.png", "Share of peaks on the target, and loss, while learning"),
         ]
     )

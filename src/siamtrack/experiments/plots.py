@@ -58,10 +58,9 @@ def run_curves(logs: Mapping[str, Path], picture: Path, *, title: str) -> None:
         picture: PNG to write.
         title: above the diagram.
     """
-    figure = _figure(14, 4.2, title)
+    figure = _figure(10, 4.2, title)
     panels = (
         ("accuracy", "share of peaks on the target, training"),
-        ("validation_accuracy", "share of peaks on the target, held-out pairs"),
         ("loss", "training loss as a share of its first value"),
     )
     axes = figure.subplots(1, len(panels))
@@ -76,9 +75,8 @@ def run_curves(logs: Mapping[str, Path], picture: Path, *, title: str) -> None:
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("step")
         axis.grid(alpha=0.3)
-    for axis in axes[:2]:
-        axis.set_ylim(0, 1.05)
-    axes[2].set_yscale("log")
+    axes[0].set_ylim(0, 1.05)
+    axes[1].set_yscale("log")
     axes[0].legend(frameon=False, loc="lower right")
     figure.savefig(picture, dpi=_DPI)
 
@@ -142,6 +140,33 @@ def bars(values: Mapping[str, float], picture: Path, *, y: str, title: str) -> N
     axis.set_ylabel(y)
     axis.grid(alpha=0.3, axis="y")
     axis.set_axisbelow(True)
+    figure.savefig(picture, dpi=_DPI)
+
+
+def grouped_bars(values: Mapping[str, Mapping[str, float]], picture: Path, *, y: str, title: str) -> None:
+    """Bars beside each other for what is compared, in a group for each thing that it is compared in, with values above them.
+
+    Args:
+        values: by the name of what is compared, and then by that of the group.
+        picture: PNG to write.
+        y: what the values are.
+        title: above the diagram.
+    """
+    groups = list(next(iter(values.values())))
+    figure = _figure(0.55 * len(values) * len(groups) + 3, 4, title)
+    axis: Any = figure.subplots()
+    width = 0.8 / len(values)
+    for number, (name, found) in enumerate(values.items()):
+        places = np.arange(len(groups)) + (number - (len(values) - 1) / 2) * width
+        drawn = axis.bar(places, [found[group] for group in groups], width=0.9 * width, label=name)
+        axis.bar_label(drawn, fmt="{:.2f}", padding=3, fontsize=8)
+    axis.set_xticks(range(len(groups)), groups)
+    axis.margins(y=0.15)
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel(y)
+    axis.grid(alpha=0.3, axis="y")
+    axis.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=len(values), frameon=False)
     figure.savefig(picture, dpi=_DPI)
 
 

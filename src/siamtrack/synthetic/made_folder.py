@@ -49,14 +49,14 @@ def begin_folder(out: Path, content: Mapping[str, Any], *, growing: str | None =
     made_with = {"siamtrack": version("siamtrack"), "numpy": np.__version__, "opencv": cv2.__version__}
     wanted = json.loads(json.dumps({**content, "format": FORMAT, _MADE_WITH: made_with}))
     there = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.is_dir() else []
-    if CONTENT in there:
-        found = _read_content(out)
+    if there and CONTENT not in there:
+        raise OutputError(f"'{out}' holds something else ({', '.join(there[:3])}); give a new folder.")
+    found = _read_content(out) if there else {}
+    if len(there) > 1:  # a folder in which nothing was finished yet is as good as a new one
         _check_same(out, found, wanted, growing)
         if growing is None or found[growing] == wanted[growing]:
             return
         wanted[_MADE_WITH] = found[_MADE_WITH]
-    elif there:
-        raise OutputError(f"'{out}' holds something else ({', '.join(there[:3])}); give a new folder.")
     make_folder(out)
     write_text(out / CONTENT, json.dumps(wanted, indent=1) + "\n")
 

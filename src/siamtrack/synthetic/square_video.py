@@ -8,6 +8,7 @@ boxes are exactly the pixels that are drawn; with `whole_pixels` off they are an
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -154,13 +155,20 @@ def write_square_video(settings: SquareVideoSettings, out: Path) -> Iterator[Lab
         The frames as they are written.
 
     Raises:
-        OutputError: the place cannot be written, or holds something else, which is never replaced.
+        OutputError: the place cannot be written, or holds something else, which is never replaced; or the name ends as that
+            of a picture, or of a video that cannot be written.
     """
     video = SquareVideo(settings)
     truth = "".join(map(row_text, video.boxes))
-    if out.suffix.lower() in VIDEO_ENDINGS:
+    if out.suffix.lower() in VIDEO_ENDINGS or (not out.is_dir() and _is_file_name(out)):
         return _write_file(video, out, truth)
     return _write_folder(video, out, truth)
+
+
+def _is_file_name(path: Path) -> bool:
+    """Whether the name is that of a picture or video, so that nobody wants a folder of it: one such as squares.gif."""
+    kind, _ = mimetypes.guess_type(path.name)
+    return kind is not None and kind.startswith(("image/", "video/"))
 
 
 def _write_file(video: SquareVideo, out: Path, truth: str) -> Iterator[Labelled]:

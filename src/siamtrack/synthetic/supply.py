@@ -104,8 +104,8 @@ class Pictured:
             raise SettingsError(f"The share of built-in pictures is {built_in}; expected 0 to 1.")
         if not material.cutouts:
             raise DataError(
-                f"There are {len(material.stills)} stills but no cut-outs to be objects; expected images with an alpha channel "
-                "(PNG or WebP with transparent parts), NAME_seg.png label maps, or polygons in annotations.json."
+                f"There are pictures ({len(material.stills)}) but no cut-outs to be objects; expected images with an alpha "
+                "channel (PNG or WebP with transparent parts), NAME_seg.png label maps, or polygons in annotations.json."
             )
         self._material = material
         self._share = built_in

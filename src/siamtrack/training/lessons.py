@@ -30,8 +30,12 @@ class Teacher(Protocol):
             SettingsError: they cannot.
         """
 
-    def lesson(self, templates: Tensor, searches: Tensor) -> Lesson:
-        """The teacher's answer to pixels (B, 3, T, T) and (B, 3, S, S), RGB, 0..255; nothing in it learns."""
+    def lesson(self, templates: Tensor, searches: Tensor, absent: Tensor) -> Lesson:
+        """The teacher's answer to pixels (B, 3, T, T) and (B, 3, S, S), RGB, 0..255; nothing in it learns.
+
+        In pairs that are `absent` (B,) the search patch is known not to show the target. A teacher whose responses have a value
+        that says so gives that, even if it took something else for the target itself.
+        """
 
     def feature_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:
         """Between the features that a student's answer ends with and those of the lesson, a scalar."""

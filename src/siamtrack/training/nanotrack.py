@@ -29,6 +29,7 @@ Floats = NDArray[np.float32]
 STUDENT = NanoTrackNetworkSettings()
 TEMPLATE_PX, SEARCH_PX, CELL_PX = STUDENT.template_size, STUDENT.search_size, STUDENT.stride
 CHANNELS = 96
+NOT_THERE = -7.0  # logit; a probability of one in a thousand
 BACKBONE = ("Conv_0", "HardSwish_1", "Conv_12", "Conv_17", "Add_23", "Conv_36", "Add_50", "Add_64", "Conv_77", "Add_91")
 """Operations of the published backbone that end its first convolution, its stem and its bottlenecks; the last of these ends the
 file."""
@@ -133,14 +134,16 @@ class NanoTrackTeacher:
             )
 
     @torch.no_grad()
-    def lesson(self, templates: Tensor, searches: Tensor) -> Lesson:
-        """See `Teacher.lesson`."""
+    def lesson(self, templates: Tensor, searches: Tensor, absent: Tensor) -> Lesson:
+        """See `Teacher.lesson`; no response to an absent target is above `NOT_THERE`."""
         taps = self._teacher(templates, searches)
         cls, loc = taps.cls[-1], taps.loc[-1].exp()
         columns, rows = self._grid[..., 0].to(loc), self._grid[..., 1].to(loc)
         sides = [columns - loc[:, 0], rows - loc[:, 1], columns + loc[:, 2], rows + loc[:, 3]]
         of_template, of_search = ([found[1 + count] for count in STAGES] for found in (taps.template, taps.search))
-        return Lesson(cls[:, 1] - cls[:, 0], of_template, of_search, torch.stack(sides, 1))
+        responses = cls[:, 1] - cls[:, 0]
+        responses = torch.where(absent[:, None, None], responses.clamp_max(NOT_THERE), responses)
+        return Lesson(responses, of_template, of_search, torch.stack(sides, 1))
 
     def feature_distance(self, answer: tuple[Any, ...], lesson: Lesson) -> Tensor:
         """See `Teacher.feature_distance`: the sum over the stages."""

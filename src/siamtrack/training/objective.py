@@ -56,7 +56,7 @@ class Objective(nn.Module):
                 return verdict_of(self._part_teacher.parts(self.network, z, x))
             answer = self.network(z, x)
             verdict = self._judge(answer, Targets(offsets, boxes, absent, x.shape[-1], draw, masks))
-            lesson = asked.lesson(z, x) if asked else None
+            lesson = asked.lesson(z, x, absent) if asked else None
         if asked is None or lesson is None:
             return verdict
         loss = verdict.loss

@@ -87,8 +87,8 @@ class NetworkTeacher:
             )
 
     @torch.no_grad()
-    def lesson(self, templates: Tensor, searches: Tensor) -> Lesson:
-        """See `Teacher.lesson`."""
+    def lesson(self, templates: Tensor, searches: Tensor, absent: Tensor) -> Lesson:
+        """See `Teacher.lesson`; similarity has no value that says that the target is absent."""
         responses, template, search = (values.float() for values in self._teacher(templates, searches))
         return Lesson(responses, [template], [search])
 
