@@ -17,11 +17,12 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# two processes with a thread each: with as many threads as cores each they wait for one another
 test: setup
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not long'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow and not long'
 
 test-slow: setup
-	$(BIN)/python -m pytest -n 2 -m slow tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow tests
 
 # minutes each: every network learns four clips by heart, is exported, and runs on every runtime
 test-long: setup

@@ -59,7 +59,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("accumulation", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path, accumulation: int) -> None:
     """The same curve as one process with the whole batch, batch norm, clipping and validation included, and the same weights,
     also when some layers begin later and a batch has parts; but for the order in which float32 numbers are added.
@@ -77,7 +77,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path, accumu
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("poisoned", [0, 1])
+@pytest.mark.parametrize("poisoned", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_both_stop_when_one_has_a_loss_that_is_not_finite(tmp_path: Path, clips: Path, poisoned: int) -> None:
     """And go on together, to the last bit as if nothing had been."""
     recipe = replace(TOGETHER, validation_pairs=0, checkpoint_steps=1, epochs=2)
