@@ -389,7 +389,7 @@ def test_videos_that_are_learnt_from_are_not_followed(clips: Path, tmp_path: Pat
 def test_targets_below_the_limits_are_told_before_anything_is_written(clips: Path, tmp_path: Path) -> None:
     effort = replace(OF_SHARES, overrides=(*OF_SHARES.overrides, "sampling.min_side_px=400"))
     other = draw_clips(tmp_path / "other", clips=1, first=7)
-    with pytest.raises(DataError, match="Change these limits: --set sampling.min_side_px=VALUE"):
+    with pytest.raises(DataError, match=r"Change these limits: --set sampling\.min_side_px=VALUE"):
         run_data_size(tmp_path / "out", effort, data=[("folder", clips)], videos=other)
     assert not (tmp_path / "out").exists()
 
