@@ -230,6 +230,13 @@ def test_a_folder_with_nothing_yet_can_become_another(tmp_path: Path) -> None:
         begin_folder(tmp_path / "out", {"what": "squares", "groups": 2, "seed": 2}, growing="groups")
 
 
+def test_another_description_alone_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "synthetic.json").write_text('{"mine": 1}', encoding="utf-8")
+    with pytest.raises(OutputError, match="does not say what the folder is made of"):
+        begin_folder(tmp_path, {"what": "squares", "groups": 3}, growing="groups")
+    assert json.loads((tmp_path / "synthetic.json").read_text(encoding="utf-8")) == {"mine": 1}
+
+
 def test_the_command_draws_them(tmp_path: Path) -> None:
     small = ("--groups", 2, "--images", 2, "--size", 64, "--side", 15.5, "--seed", 7)
     ended = run("synth", "squares", "--out", tmp_path / "out", *small)

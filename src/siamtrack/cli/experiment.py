@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from siamtrack.cli import options
+from siamtrack.cli.interrupts import stoppable
 from siamtrack.cli.make import TO_TRAIN, require
-from siamtrack.cli.synth import stoppable
 
 if TYPE_CHECKING:
     from siamtrack.experiments.following import Watch

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from siamtrack.cli.interrupts import Told
+from siamtrack.cli.interrupts import stoppable
 from siamtrack.cli.progress import with_progress
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -105,13 +103,3 @@ def in_file(width: int, height: int) -> str:
     """
     even = f"{width + width % 2}x{height + height % 2}"
     return f" ({even} in the file, as codecs want even sides)" if (width | height) % 2 else ""
-
-
-@contextmanager
-def stoppable(kept: str) -> Iterator[None]:
-    """Says what is kept, and how to go on, where Ctrl-C ends the block; the command then ends with 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"Stopped by Ctrl-C. {kept}")
-        raise Told from None

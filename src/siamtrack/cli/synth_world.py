@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from siamtrack.cli.interrupts import stoppable
 from siamtrack.cli.progress import with_progress
-from siamtrack.cli.synth import Seed, console, given, in_file, sides, stoppable
+from siamtrack.cli.synth import Seed, console, given, in_file, sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

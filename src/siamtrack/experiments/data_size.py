@@ -103,7 +103,7 @@ def run_data_size(out: Path, effort: Effort, *, data: Places, videos: Path, watc
     recipe, tested = _recipe(effort), videos_in(videos)
     opened = _opened(data, recipe)
     _check_apart(opened, tested)
-    TrainingData(crops=tuple(ShareOfClips(crops, min(DATA_SIZE)) for crops in opened.crops)).pairs(recipe, "training")[0]
+    _check_learnable(opened, recipe)
     settings = told(effort, recipe) | {"experiment": {"name": NAME}, "data": {"digest": opened.digest()}}
     folder = Folder(out, settings | {"videos": origins(tested)})
     rows: list[list[Cell]] = []
@@ -157,6 +157,13 @@ def _check_apart(opened: TrainingData, tested: Sequence[Video]) -> None:
                     f"'{followed[both.pop()]}' among the videos to follow is the clip '{name}' of '{root}', which is learnt "
                     "from: it would say nothing about other videos. Give other --videos, or --data without it."
                 )
+
+
+def _check_learnable(opened: TrainingData, recipe: Recipe) -> None:
+    """Refuses data of which the smallest share has no target within the recipe's limits; larger ones have what it has."""
+    for crops in opened.crops:
+        alone = TrainingData(crops=(ShareOfClips(crops, min(DATA_SIZE)),))
+        alone.pairs(replace(recipe, weights={}), "training")[0]  # a pair is found, or it is told why not
 
 
 def _on_disk(opened: TrainingData) -> Iterator[tuple[Path, Sequence[str], Callable[[], TrainingSet]]]:

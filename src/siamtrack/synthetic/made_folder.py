@@ -66,7 +66,7 @@ def _read_content(out: Path) -> dict[str, Any]:
         found = json.loads((out / CONTENT).read_text(encoding="utf-8"))
     except ValueError:
         found = None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or "what" not in found:
         raise OutputError(f"'{out / CONTENT}' does not say what the folder is made of; give a new folder.")
     return found
 
