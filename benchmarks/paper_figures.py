@@ -16,13 +16,15 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from siamtrack.box import Box
+from siamtrack.box import Box, iou
+from siamtrack.crop import context_side
 from siamtrack.image import Image
 from siamtrack.library import open_model
 from siamtrack.synthetic.supply import BuiltIn
 from siamtrack.synthetic.world import Scene, World
 from siamtrack.synthetic.world_sequences import first_target
 from siamtrack.synthetic.world_settings import WorldSettings
+from siamtrack.trackers.distractors import less_alike
 from siamtrack.trackers.proposals import Proposals, Proposer
 from siamtrack.trackers.rest import STRIDE_PX
 from siamtrack.tracking import Maps, Network, Tracker
@@ -104,33 +106,71 @@ def siamrpn() -> Any:
 
 
 def dasiamrpn() -> Any:
-    """Where the double of a target is as likely as the target: scores before, and ranks after what is like it is taken off."""
-    tracker, network = _recorded("siamnano", "distractors.most=3", "distractors.weight=0.5")
+    """Where a double is likelier than the target, and no longer after what is like the remembered double counts less."""
+    tracker, network = _recorded("siamnano", "distractors.most=3")
     proposer = Proposer(tracker.settings.anchors, tracker.settings.template_size)
     settings = WorldSettings(most_objects=2, look_alikes=1.0, exits=0.0, occluders=0.0, largest=0.35)
     best: tuple[float, Any] = 0.0, None
-    for scene, target in (pair for pair, _ in zip(_scenes(settings), range(12), strict=False)):
-        for _ in _followed(tracker, scene, target, range(1, 60)):
+    for scene, target in (pair for pair, _ in zip(_scenes(settings), range(24), strict=False)):
+        truth = [frame.boxes for frame in scene.frames(60)]
+        before: Any = None
+        for time, state in _followed(tracker, scene, target, range(1, 60)):
             found = proposer.proposals(network.maps, tracker.settings.search_size)
-            if len(found.scores) < 2:  # nothing is remembered yet
-                continue
-            ranks = found.scores[0] - tracker.settings.distractors.weight * found.scores[1]
-            change = float((found.scores[0] - ranks)[found.scores[0] > 0.5].max(initial=0.0) * (ranks.max() > 0.4))
-            if change > best[0]:
-                best = change, (network.patches[0, 0].copy(), found, ranks)
+            if before is not None and len(found.scores) > 1:  # something is remembered
+                ranks = less_alike(found.scores[0], found.scores[1], tracker.settings.distractors)
+                boxes = _placed(found, before, tracker.settings)
+                on = [iou(boxes, truth[time][object_]) for object_ in (target, 1 - target)]
+                likely, ranked = int(found.scores[0].argmax()), int(ranks.argmax())
+                if on[1][likely] > 0.5 > 0.2 > on[0][likely] and on[0][ranked] > 0.5:
+                    change = float(ranks[ranked] - ranks[likely])
+                    if change > best[0]:
+                        best = change, (network.patches[0, 0].copy(), found, ranks)
+            before = state
+    if best[1] is None:
+        raise SystemExit("No frame of these scenes has a double that is likelier than the target and is ranked behind it.")
     patch, found, ranks = best[1]
     figure, axes = plt.subplots(1, 2, figsize=(7, 3.5))
-    for axis, values, title in ((axes[0], found.scores[0], "f(z, p)"), (axes[1], ranks, "f(z, p) - a f(d, p)")):
+    for axis, values, title in (
+        (axes[0], found.scores[0], "as likely as the network says"),
+        (axes[1], ranks, "less what is like the double"),
+    ):
         axis.set_title(title)
         _draw(axis, patch, found, np.clip(values, 0, 1))
     return _bare(figure, axes)
 
 
-FIGURES: dict[str, Callable[[], Any]] = {"siamfc": siamfc, "siamrpn": siamrpn, "dasiamrpn": dasiamrpn}
+def _placed(found: Proposals, state: Any, settings: Any) -> NDArray[np.float64]:
+    """The proposals of the first target in the image, (K, 4): x, y, w, h."""
+    px = context_side(state.size[0], state.size[1], settings.context) / settings.template_size
+    x, y, w, h = found.boxes[0] * px
+    return np.stack([state.center[0] + x - w / 2, state.center[1] + y - h / 2, w, h], 1)
 
 
-def _recorded(model: str, *overrides: str) -> tuple[Any, Recorder]:
-    tracker: Any = open_model(model, overrides=overrides)
+def siammask() -> Any:
+    """How a mask is refined: what a cell of the correlation says of its patch, after each layer of the backbone on the way."""
+    tracker, network = _recorded("siammask-small", runtime="torch")
+    scene, target = next(_scenes(WorldSettings(most_objects=3, exits=0.0, look_alikes=0.0, occluders=0.0)))
+    steps: list[NDArray[np.float32]] = []
+    refine = network._module.refine
+    for layer in (refine.grow, *refine.after):
+        layer.register_forward_hook(lambda _layer, _inputs, found: steps.append(found[0].float().cpu().numpy()))
+    times = (10, 40)
+    figure, rows = plt.subplots(len(times), 2 + len(refine.after), figsize=(2.2 * (2 + len(refine.after)), 2.3 * len(times)))
+    for row, _ in zip(rows, _followed(tracker, scene, target, times), strict=True):
+        row[0].imshow(network.patches[0, 0])
+        row[0].set_title("search patch")
+        for axis, maps in zip(row[1:], steps[-1 - len(refine.after) :], strict=True):
+            last = len(maps) == 1
+            axis.imshow(1 / (1 + np.exp(-maps[0])) if last else np.abs(maps).mean(0), cmap="gray", vmin=0)
+            axis.set_title("mask" if last else f"{maps.shape[-1]} x {maps.shape[-1]} cells")
+    return _bare(figure, rows.ravel())
+
+
+FIGURES: dict[str, Callable[[], Any]] = {"siamfc": siamfc, "siamrpn": siamrpn, "dasiamrpn": dasiamrpn, "siammask": siammask}
+
+
+def _recorded(model: str, *overrides: str, runtime: str = "openvino") -> tuple[Any, Recorder]:
+    tracker: Any = open_model(model, overrides=overrides, runtime=runtime)
     tracker.network = Recorder(tracker.network)
     return tracker, tracker.network
 
@@ -144,8 +184,8 @@ def _scenes(settings: WorldSettings) -> Iterator[tuple[Scene, int]]:
             yield scene, target
 
 
-def _followed(tracker: Tracker[Any], scene: Scene, target: int, times: Sequence[int]) -> Iterator[int]:
-    """Follows the target; gives each of the times right after its frame."""
+def _followed(tracker: Tracker[Any], scene: Scene, target: int, times: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """Follows the target; gives each of the times right after its frame, and the state."""
     states: Any = None
     for time, frame in enumerate(scene.frames(max(times) + 1)):
         if states is None:
@@ -153,7 +193,7 @@ def _followed(tracker: Tracker[Any], scene: Scene, target: int, times: Sequence[
             continue
         states, _ = tracker.step(frame.image, states)
         if time in times:
-            yield time
+            yield time, states[0]
 
 
 def _draw(axis: Any, patch: Image, found: Proposals, values: NDArray[np.float64]) -> None:

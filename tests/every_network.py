@@ -48,7 +48,7 @@ def has_rpn_head(name: str) -> bool:
 
 
 def loss_of(name: str) -> str:
-    """The loss of its head; of those with masks, that of the first stage."""
+    """The loss of its head; of SiamMask with refinement that of the second stage, in which nothing else is learnt."""
     model, network = NETWORKS[name]
     if model == "siammask":
         return "refinement" if network.get("refined", True) else "mask"

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from siamtrack.errors import WeightsError
 from siamtrack.layers.alexnet_rpn import AlexNetRPN
 from siamtrack.layers.folding import fold_batch_norm
-from siamtrack.layers.imagenet import load_imagenet
+from siamtrack.layers.imagenet import converted
 from siamtrack.layers.mobilenet import MobileNetV2
 from siamtrack.layers.neck import central_cells
 from siamtrack.layers.resnet import ResNet
@@ -208,6 +208,10 @@ def mobilenet_parameters(width: float) -> dict[str, Tensor]:
     return drawn(shapes) | {"classifier.1.weight": torch.zeros(1000, 1280), "classifier.1.bias": torch.zeros(1000)}
 
 
+def backbone_takes(backbone: ResNet | MobileNetV2, parameters: dict[str, Tensor]) -> None:
+    backbone.load_state_dict(converted(backbone, parameters))
+
+
 def assert_same_in_the_middle(found: list[Tensor], expected: list[Tensor], strides: list[int]) -> None:
     """Cell (k + 1) / n there is cell k here, n times as dense: the images are shifted by 1 px, and not padded here."""
     for here, there, stride in zip(found, expected, strides, strict=True):
@@ -224,7 +228,7 @@ def test_resnet_computes_what_torchvision_computes(name: str) -> None:
     convs, blocks = RESNETS[name]
     p = resnet_parameters(convs, blocks, planes=4)
     backbone = ResNet(name, (2, 3, 4), width=4 / 64)
-    load_imagenet(backbone, p)
+    backbone_takes(backbone, p)
     pixels = torch.randint(0, 256, (1, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).float()
     with torch.no_grad():
         found, expected = backbone.eval()(pixels[:, :, 1:, 1:]), torchvision_resnet(p, pixels, convs, blocks)
@@ -234,7 +238,7 @@ def test_resnet_computes_what_torchvision_computes(name: str) -> None:
 def test_mobilenet_computes_what_torchvision_computes() -> None:
     p = mobilenet_parameters(0.125)
     backbone = MobileNetV2((3, 5, 7), 0.125)
-    load_imagenet(backbone, p)
+    backbone_takes(backbone, p)
     pixels = torch.randint(0, 256, (1, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).float()
     with torch.no_grad():
         found, expected = backbone.eval()(pixels[:, :, 1:, 1:]), torchvision_mobilenet(p, pixels)
@@ -253,7 +257,7 @@ def test_pysots_own_weights_get_their_channels_reversed(kind: str) -> None:
         parts |= {"branch.4": "bn2", "shortcut": "downsample"}
         for ours, theirs in parts.items():
             state = {name.replace(f"{ours}.", f"{theirs}."): value for name, value in state.items()}
-    load_imagenet(other, {f"module.{name}": value for name, value in state.items()})
+    backbone_takes(other, {f"module.{name}": value for name, value in state.items()})
     pixels = torch.rand(1, 3, 95, 95) * 255
     with torch.no_grad():
         (found,), (expected,) = other.eval()(pixels), network(pixels.flip(1))
@@ -263,20 +267,20 @@ def test_pysots_own_weights_get_their_channels_reversed(kind: str) -> None:
 def test_weights_that_do_not_fit_are_refused() -> None:
     p = resnet_parameters(2, [2, 2, 2, 2], planes=4)
     backbone = ResNet("resnet18", (2,), 4 / 64)
-    load_imagenet(backbone, p)  # the stages that it does not use are no mistake
+    backbone_takes(backbone, p)  # the stages that it does not use are no mistake
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     without = {name: value for name, value in p.items() if name != "layer1.1.bn2.bias"}
     with pytest.raises(WeightsError, match=r"do not fit ResNet: layer1\.1\.bn2\.bias is missing\. Give those"):
-        load_imagenet(backbone, without)
+        backbone_takes(backbone, without)
     with pytest.raises(WeightsError, match=r"layer2\.0\.conv1\.weight is \(9, 4, 3, 3\), not \(8, 4, 3, 3\)"):
-        load_imagenet(backbone, p | {"layer2.0.conv1.weight": torch.zeros(9, 4, 3, 3)})
+        backbone_takes(backbone, p | {"layer2.0.conv1.weight": torch.zeros(9, 4, 3, 3)})
     with pytest.raises(WeightsError, match=r"head\.weight does not belong to it"):
-        load_imagenet(backbone, p | {"head.weight": torch.zeros(3)})
+        backbone_takes(backbone, p | {"head.weight": torch.zeros(3)})
     for value in (float("nan"), float("inf")):
         with pytest.raises(WeightsError, match=r"do not fit ResNet: bn1\.running_var is not finite\. Give"):
-            load_imagenet(backbone, p | {"bn1.running_var": torch.tensor([1, 1, value, 1])})
+            backbone_takes(backbone, p | {"bn1.running_var": torch.tensor([1, 1, value, 1])})
     with pytest.raises(WeightsError, match=r"conv1\.weight is missing.* and \d+ more\. Give"):
-        load_imagenet(backbone, mobilenet_parameters(0.125))
+        backbone_takes(backbone, mobilenet_parameters(0.125))
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
@@ -287,13 +291,13 @@ def test_weights_of_a_deeper_network_are_refused() -> None:
     for layers in ((2, 3, 4), (2,), (1,)):
         backbone = ResNet("resnet18", layers, 4 / 64)
         with pytest.raises(WeightsError, match=r"do not fit ResNet: layer1\.2\.conv1\.weight does not belong to it"):
-            load_imagenet(backbone, deep)
-        load_imagenet(backbone, shallow)
+            backbone_takes(backbone, deep)
+        backbone_takes(backbone, shallow)
     with pytest.raises(WeightsError, match=r"layer1\.2\.conv1\.weight is missing"):
-        load_imagenet(ResNet("resnet34", (2, 3, 4), 4 / 64), shallow)
+        backbone_takes(ResNet("resnet34", (2, 3, 4), 4 / 64), shallow)
     p = mobilenet_parameters(0.125)
     mobile = MobileNetV2((3, 5), 0.125)  # without blocks 14 to 17, and the convolution 18
-    load_imagenet(mobile, p)
+    backbone_takes(mobile, p)
     for name in ("features.13.conv.4.weight", "features.13.more.weight"):
         with pytest.raises(WeightsError, match=r"features\.13\.\S+ does not belong to it"):
-            load_imagenet(mobile, p | {name: torch.zeros(1)})
+            backbone_takes(mobile, p | {name: torch.zeros(1)})

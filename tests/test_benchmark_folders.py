@@ -20,6 +20,7 @@ from siamtrack.datasets.folder import Folder
 from siamtrack.datasets.palette_masks import read_labels
 from siamtrack.datasets.sequence_folders import read_frame_boxes
 from siamtrack.errors import DataError, OutputError, SettingsError
+from siamtrack.mask_files import palette_png
 from siamtrack.results import read_boxes, read_rows
 from siamtrack.synthetic.benchmark_folders import (
     DAVIS,
@@ -28,7 +29,6 @@ from siamtrack.synthetic.benchmark_folders import (
     Layout,
     RenderedSequence,
     davis_palette,
-    palette_png,
     turned_rectangle,
     write_benchmark,
 )
@@ -191,7 +191,7 @@ def test_davis_is_for_evaluation_unless_told_otherwise(tmp_path: Path) -> None:
 def test_any_labels_are_kept_in_a_palette_file(labels: list[int], columns: int) -> None:
     rows = -(-len(labels) // columns)
     array = np.resize(np.array(labels, np.uint8), (rows, columns))
-    data = palette_png(array)
+    data = palette_png(array, davis_palette())
     colours = davis_palette()[array]
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(decoded[:, :, ::-1], colours)
@@ -217,7 +217,7 @@ def test_the_palette_is_that_of_davis(tmp_path: Path) -> None:
     grey = [(number, number, number) for number in range(22, 256)]
     assert [tuple(colour) for colour in palette.tolist()] == [*first, *second, *third, *grey]
     path = tmp_path / "mask.png"
-    path.write_bytes(palette_png(np.arange(256, dtype=np.uint8).reshape(16, 16)))
+    path.write_bytes(palette_png(np.arange(256, dtype=np.uint8).reshape(16, 16), davis_palette()))
     np.testing.assert_array_equal(read_labels(path), np.arange(256).reshape(16, 16))
 
 

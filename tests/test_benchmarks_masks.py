@@ -88,3 +88,14 @@ def test_youtube_vos_begins_where_the_object_appears(tmp_path: Path) -> None:
     add_lines(root / "meta.json", [json.dumps({"videos": {"0a1": {"objects": {"1": {"category": "ape", "frames": []}}}}})])
     with pytest.raises(DataError, match="video '0a1': expected objects with the frames"):
         open_benchmark("youtube-vos-val", tmp_path)
+    for damaged in (
+        {},
+        {"objects": [1]},
+        {"objects": {"x": {"category": "ape", "frames": frames}}},
+        {"objects": {"1": None}},
+        None,
+    ):
+        (root / "meta.json").write_text(json.dumps({"videos": {"0a1": damaged}}), encoding="utf-8")
+        for name in ("youtube-vos-val", "youtubevos"):
+            with pytest.raises(DataError, match=r"video '0a1': expected objects with their category"):
+                open_benchmark(name, tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import INPUT, MODEL, OUTPUT, refused, render, run, scene, text_of
+from command_line import INPUT, INTERRUPTED, MODEL, OUTPUT, refused, render, run, scene, text_of
 from training_runs import draw_clips, draw_pictures
 
 from siamtrack.library import open_model
@@ -100,6 +100,21 @@ def test_training_that_cannot_begin(tmp_path: Path) -> None:
     refused(["train", "good.toml", *rest, "--set", "clip_norm=-1"], INPUT, "clip_norm", folder=tmp_path)
     refused(["train", "good.toml", *rest[2:], "--out", "good.toml"], OUTPUT, "is a file", folder=tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ctrl_c_says_how_a_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
+    """Once, however many processes train together."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("siamtrack.training.loop.train", stopped)
+    monkeypatch.setenv("RANK", str(rank))
+    ended = run("train", "siamfc-modern", "--data", "world", "--out", "run", folder=tmp_path)
+    told = "The same command goes on from the last checkpoint in run, or begins where there is none."
+    first = ("world: built-in textures and shapes\n", f"Stopped by Ctrl-C. {told}\n")
+    assert (ended.code, ended.out, ended.err) == (INTERRUPTED, *(("", "") if rank else first))
 
 
 TINY = ("network.width=0.05", "network.template_size=95", "network.search_size=127", "sampling.crop_size=191")

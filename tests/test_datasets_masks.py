@@ -150,14 +150,14 @@ def damage(objects: dict) -> str:
         ("[]", r"meta\.json' has no entry \"videos\""),
         ('{"videos": {}}', "names no videos"),
         (
-            '{"videos": {"other": {}, "0043f083b5": {}}}',
+            '{"videos": {"other": {"objects": {}}, "0043f083b5": {"objects": {}}}}',
             r"names 2 sequences, and 1 of them have no folder in '.*JPEGImages'.*other",
         ),
         (
             damage({"1": {"category": "a", "frames": ["00010", "00030"]}}),
             r"names frame 00030 of '0043f083b5', which .* not hold",
         ),
-        (damage({"1": {"category": "a"}}), r"video '0043f083b5': expected objects with category and frames \(KeyError"),
+        (damage({"1": {"category": "a"}}), r"video '0043f083b5': expected objects with their category .* \(KeyError"),
         (damage({"one": {"category": "a", "frames": ["00010"]}}), r"video '0043f083b5': expected objects .*ValueError"),
         (damage({}), "names no annotated frame of '0043f083b5'"),
     ],

@@ -9,7 +9,7 @@ from made_up_proposals import ANCHORS, Maps, drawn, proposed
 from siamtrack.box import Box, iou
 from siamtrack.errors import SettingsError
 from siamtrack.trackers.anchors import anchor_grid, decode
-from siamtrack.trackers.distractors import DistractorSettings, Memory, distractors_among
+from siamtrack.trackers.distractors import DistractorSettings, Memory, distractors_among, less_alike
 from siamtrack.trackers.rpn import RPNSettings, RPNTracker
 
 WARY = DistractorSettings(most=3)
@@ -58,7 +58,7 @@ def test_kernels_are_means_with_the_weights_of_the_paper() -> None:
     expected = sum(weights[t] * others[t].mean(0) for t in some) / sum(weights[t] for t in some)
     assert memory.distractors is not None
     assert np.allclose(memory.distractors, expected, atol=1e-6)
-    unlearnt, memory = Memory().learnt(target[0], target[1], others[0], DistractorSettings(most=2, learns_target=False))
+    unlearnt, memory = Memory().learnt(target[0], None, others[0], DistractorSettings(most=2))
     assert np.array_equal(unlearnt, target[0])
     assert memory.distractors is None
 
@@ -166,6 +166,32 @@ def test_a_frame_costs_no_more_than_is_allowed() -> None:
         assert network.matched[0] <= 4
     assert states[0].memory.distractors is not None
     assert [prediction.box.center for prediction in together] == [pytest.approx(box.center, abs=1.5) for box in (TARGET, TWIN)]
+
+
+def test_ranks_are_probabilities_of_the_difference_in_likeness() -> None:
+    """Of two that are sure, the one that is less like the distractors is ahead by far; without any, nothing changes."""
+
+    def probability(logit: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-logit))
+
+    target, alike = np.array([6.0, 4.5, 3.0, np.nan]), np.array([4.5, 6.0, -2.0, 1.0])
+    ranks = less_alike(probability(target), probability(alike), DistractorSettings(most=1, weight=1.0))
+    assert np.allclose(ranks[:3], probability(np.array([1.5, -1.5, 3.0])))
+    assert np.isnan(ranks[3])
+    scores = np.linspace(0, 1, 11)
+    assert np.array_equal(less_alike(scores, np.zeros(11), DistractorSettings()), scores)
+    assert np.isfinite(less_alike(scores, np.ones(11), DistractorSettings(weight=10))).all()
+
+
+def test_a_target_that_is_not_learnt_is_not_looked_at_again() -> None:
+    network = SeesBrightness()
+    tracker = RPNTracker(network, RPNSettings(distractors=DistractorSettings(most=2, learns_target=False)))
+    states = tracker.start(drawn(TARGET), [TARGET])
+    for others, count in ((), 0), ((TWIN,), 1):
+        network.embedded.clear()
+        states, _ = tracker.step(drawn(TARGET, *others), states)
+        assert sum(network.embedded) == count
+    assert np.array_equal(states[0].template, tracker.start(drawn(TARGET), [TARGET])[0].template)
 
 
 def test_a_network_that_fails_in_one_frame_is_not_remembered() -> None:

@@ -58,7 +58,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_clips(tmp_path_factory.mktemp("clips"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path, accumulation: int) -> None:
     """The same curve as one process with the whole batch, batch norm, clipping and validation included, and the same weights,
@@ -76,8 +75,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, clips: Path, accumu
         assert torch.allclose(value.float(), parameters(tmp_path / "two")[name].float(), atol=2e-3, rtol=1e-2), name
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("poisoned", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("poisoned", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_both_stop_when_one_has_a_loss_that_is_not_finite(tmp_path: Path, clips: Path, poisoned: int) -> None:
     """And go on together, to the last bit as if nothing had been."""
     recipe = replace(TOGETHER, validation_pairs=0, checkpoint_steps=1, epochs=2)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import typer
+from experiment_runs import EFFORT, FRAMES, TINY, all_files, is_picture, table
 from training_runs import draw_clips, stop_after
 from typer.testing import CliRunner, Result
 
 from siamtrack.box import center_error, iou
 from siamtrack.cli.experiment import COMMANDS
-from siamtrack.datasets.crop_manifest import Storing
-from siamtrack.datasets.crop_writing import write_crops
 from siamtrack.errors import DataError, OutputError, SettingsError, SiamtrackError, WeightsError
-from siamtrack.experiments import data_size, published, videos
-from siamtrack.experiments.data_size import ShareOfClips, run_data_size
+from siamtrack.experiments import published, videos
 from siamtrack.experiments.following import follow
-from siamtrack.experiments.losses import run_losses
+from siamtrack.experiments.losses import _accuracy, run_losses
 from siamtrack.experiments.models import open_run, open_tracker
 from siamtrack.experiments.report import Folder, Table
 from siamtrack.experiments.scales import PRESETS, run_scales
@@ -34,34 +30,8 @@ from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
 from siamtrack.experiments.videos import scene_videos, square_videos, videos_in
 from siamtrack.frames import Frame
 from siamtrack.layers.losses import LOSSES
-from siamtrack.library import open_training_set
 from siamtrack.results import read_boxes
-from siamtrack.synthetic.square_video import SquareVideoSettings, write_square_video
 from siamtrack.training.recipes import read_recipe
-from siamtrack.training.sources import open_data
-
-TINY = (
-    *("epochs=2", "drop_epochs=1", "pairs_per_epoch=8", "batch_size=4", "validation_pairs=4", "log_steps=1"),
-    *("network.width=0.05", "network.template_size=95", "network.search_size=127", "search_size=127"),
-    *("sampling.crop_size=191", "augment.translation=8.0"),
-)
-FRAMES = 30
-EFFORT = Effort(quick=True, overrides=TINY, device="cpu", workers=0)
-OF_SHARES = replace(EFFORT, overrides=[text for text in TINY if not text.startswith("validation_pairs")])  # it has none
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def is_picture(path: Path, least: int = 300) -> bool:
-    picture = cv2.imread(str(path))
-    return picture is not None and min(picture.shape[:2]) >= least and float(picture.std()) > 5
-
-
-def all_files(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "tensorboard" not in path.parts}
 
 
 def refuse(*_: object) -> Iterable[Frame]:
@@ -167,6 +137,19 @@ def test_a_folder_of_something_else_is_refused(first: Path, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_a_folder_that_holds_settings_alone_becomes_another_experiments(tmp_path: Path) -> None:
+    """As one is left where a training was refused."""
+    for device in ("nowhere", "elsewhere"):
+        with pytest.raises(SettingsError, match=f"cannot train on '{device}'"):
+            run_thesis_1(tmp_path / "out", replace(EFFORT, device=device))
+        assert tomllib.loads((tmp_path / "out" / "settings.toml").read_text(encoding="utf-8"))["effort"]["device"] == device
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["settings.toml"]
+    (tmp_path / "out" / "settings.toml").write_text("mine = 1", encoding="utf-8")
+    with pytest.raises(OutputError, match="something else than an experiment"):
+        run_thesis_1(tmp_path / "out", EFFORT)
+    assert (tmp_path / "out" / "settings.toml").read_text(encoding="utf-8") == "mine = 1"
+
+
 def test_a_setting_that_there_is_not_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="Did you mean 'pairs_per_epoch'"):
         run_thesis_1(tmp_path / "out", Effort(overrides=("pairs_per_epok=3",)))
@@ -183,6 +166,9 @@ def test_published_settings_are_those_of_the_thesis() -> None:
     assert quick.epochs * quick.pairs_per_epoch <= 10_000
     told = differences(quick)
     assert all(text.partition("=")[0] in told for text in QUICK)
+    assert differences(recipe_of(Effort(overrides=["rate_factor.backbone=0.5"]))) == (
+        "rate_factor.backbone = 0.5 (published none)"
+    )
 
 
 def test_initial_weights_are_xaviers() -> None:
@@ -298,7 +284,8 @@ def test_losses_learn_from_the_same_pairs(tmp_path: Path, clips: Path) -> None:
     for loss in LOSSES:
         assert tomllib.loads((out / "runs" / loss / "recipe.toml").read_text(encoding="utf-8"))["loss"] == loss
     for loss, row in rows.items():
-        assert row["peaks on the target, held-out pairs"] == str(float(logs[loss][-1]["validation_accuracy"]))
+        best = min((line for line in logs[loss] if line["validation_loss"]), key=lambda line: float(line["validation_loss"]))
+        assert row["peaks on the target, held-out pairs"] == str(float(best["validation_accuracy"]))
         boxes = read_boxes(out / "tracks" / loss / "squares-16px.txt")
         (video,) = square_videos(0, (16,))
         expected = center_error(boxes[1:], video.boxes[1:]).mean()
@@ -307,37 +294,13 @@ def test_losses_learn_from_the_same_pairs(tmp_path: Path, clips: Path) -> None:
     assert all(is_picture(out / name) for name in ("curves.png", "errors.png", "videos.png"))
 
 
-def test_shares_of_the_videos_are_nested(tmp_path: Path) -> None:
-    (crops,) = open_data([("folder", draw_clips(tmp_path, clips=25, frames=1))], recipe_of(EFFORT).crops).crops
-    shares = {share: set(ShareOfClips(crops, share).names) for share in published.DATA_SIZE}
-    assert [len(names) for names in shares.values()] == [1, 1, 2, 4, 8, 25]
-    for smaller, larger in zip([*shares.values()][:-1], [*shares.values()][1:], strict=True):
-        assert smaller <= larger
-    assert len({ShareOfClips(crops, share).digest() for share in shares}) == 5
-
-
-def test_data_size_trains_on_each_share(clips: Path, tmp_path: Path) -> None:
-    out, places, others = tmp_path / "out", [("folder", clips)], draw_clips(tmp_path / "others", clips=2, first=3)
-    run_data_size(out, OF_SHARES, data=places, videos=others)
-    rows = table(out / "data-size.csv")
-    assert [row["share %"] for row in rows] == ["2", "4", "8", "16", "32", "100"]
-    assert [row["videos"] for row in rows] == ["1", "1", "1", "1", "1", "3"]
-    assert [row["pairs"] for row in rows] == ["16", "", "", "", "", "16"]  # the others are the same video
-    assert [float(row["published EAO"]) for row in rows] == [0.168, 0.192, 0.193, 0.219, 0.234, 0.274]
-    assert sorted(path.name for path in (out / "runs").iterdir()) == ["1-videos", "3-videos"]
-    for row in (rows[0], rows[-1]):
-        errors = [
-            center_error(read_boxes(out / "tracks" / f"{row['videos']}-videos" / f"{video.name}.txt")[1:], video.boxes[1:])
-            for video in videos_in(others)
-        ]
-        assert len(errors) == 2
-        assert float(row["centre error px"]) == pytest.approx(np.mean([e.mean() for e in errors]), abs=1e-5)
-    assert is_picture(out / "data-size.png")
-    report = (out / "report.md").read_text(encoding="utf-8")
-    assert "A dash: the share comes out as the same videos as the one above it" in report
-    assert "* 2 %, 4 %, 8 %, 16 %, 32 %: 1 video. 2 epochs" in report
-    assert "* 100 %: 3 videos. 2 epochs" in report
-    assert data_size._recipe(OF_SHARES).sampling.validation_share == 0
+def test_the_share_of_peaks_is_that_of_the_epoch_that_is_tracked_with(tmp_path: Path) -> None:
+    lines = ["step,validation_loss,validation_accuracy", "1,,", "2,0.5,0.25", "3,0.2,0.75", "4,0.3,1"]
+    (tmp_path / "log.csv").write_text("\n".join(lines), encoding="utf-8")
+    recipe = recipe_of(EFFORT)
+    assert [_accuracy(tmp_path, replace(recipe, select=select)) for select in ("best", "last")] == [0.75, 1.0]
+    (tmp_path / "log.csv").write_text("\n".join(lines[:2]), encoding="utf-8")
+    assert _accuracy(tmp_path, recipe) is None
 
 
 # bad input
@@ -358,52 +321,6 @@ def test_videos_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has 5 frames, but 6 boxes"):
         follow(open_tracker("siamfc").tracker, videos_in(folder), tmp_path / "tracks")
     assert not (tmp_path / "tracks").exists()
-
-
-def test_pictures_have_no_share_of_videos(clips: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"No share.*pictures"):
-        run_data_size(tmp_path / "out", OF_SHARES, data=[("folder", clips), ("pictures", clips)], videos=clips)
-
-
-@pytest.mark.parametrize("data", ["folder", "link", "crops", "video"])
-def test_videos_that_are_learnt_from_are_not_followed(clips: Path, tmp_path: Path, data: str) -> None:
-    places, followed = clips, draw_clips(tmp_path / "others", clips=1, first=3)
-    if data == "video":
-        places = tmp_path / "videos"
-        for seed in (0, 1):
-            list(write_square_video(SquareVideoSettings(frames=3, seed=seed), places / f"squares{seed}" / "a.mp4"))
-        (followed / "squares").symlink_to(places / "squares0")
-    elif data == "crops":
-        places = tmp_path / "crops"
-        write_crops(open_training_set(clips, "folder"), places, Storing(crops=recipe_of(OF_SHARES).crops))
-    if data != "video":
-        (followed / "mine").symlink_to(clips / "clip1")
-    if data == "link":
-        places = tmp_path / "linked"
-        places.symlink_to(clips)
-    with pytest.raises(DataError, match=r"'(clip1|squares0)' among the videos to follow is the clip .*Give other --videos"):
-        run_data_size(tmp_path / "out", OF_SHARES, data=[("folder", places)], videos=followed)
-    assert not (tmp_path / "out").exists()
-
-
-def test_targets_below_the_limits_are_told_before_anything_is_written(clips: Path, tmp_path: Path) -> None:
-    effort = replace(OF_SHARES, overrides=(*OF_SHARES.overrides, "sampling.min_side_px=400"))
-    other = draw_clips(tmp_path / "other", clips=1, first=7)
-    with pytest.raises(DataError, match=r"Change these limits: --set sampling\.min_side_px=VALUE"):
-        run_data_size(tmp_path / "out", effort, data=[("folder", clips)], videos=other)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_part_of_a_data_set_that_is_not_learnt_from_can_be_followed(clips: Path, tmp_path: Path) -> None:
-    """As LaSOT's test videos, which lie between those for training."""
-    places = tmp_path / "crops"
-    draw_clips(tmp_path / "all", clips=2)
-    write_crops(open_training_set(tmp_path / "all", "folder"), places, Storing(crops=recipe_of(OF_SHARES).crops))
-    draw_clips(tmp_path / "all" / "later", clips=1, first=5)
-    opened = open_data([("folder", places)], recipe_of(OF_SHARES).crops)
-    data_size._check_apart(opened, videos_in(tmp_path / "all" / "later"))
-    with pytest.raises(DataError, match="'clip0' among the videos to follow"):
-        data_size._check_apart(opened, videos_in(tmp_path / "all"))
 
 
 def test_a_target_that_is_away_does_not_count(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import INPUT, INTERRUPTED, refused, run
+from command_line import INPUT, INTERRUPTED, MODEL, refused, run
 from training_runs import draw_clips
 
 from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.experiments import data_size, scales
-from siamtrack.experiments.squares_training import Effort, refuse_overrides
+from siamtrack.experiments.overrides import refuse_overrides
+from siamtrack.experiments.squares_training import Effort
 from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
 from siamtrack.experiments.videos import beginning, origins, square_videos, videos_in
 from siamtrack.training.sources import open_data
@@ -29,9 +30,17 @@ def test_videos_of_one_name_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_settings_of_a_training_that_is_not_done_are_refused(tmp_path: Path) -> None:
-    line = ("experiment", "thesis-3", "--out", "out", "--trained", "run", "--set", "epochs=3")
-    refused(line, INPUT, "--set", folder=tmp_path)
+@pytest.mark.parametrize("setting", [("--set", "epochs=3"), ("--quick",)], ids=lambda setting: setting[0])
+def test_settings_of_a_training_that_is_not_done_are_refused(tmp_path: Path, setting: tuple[str, ...]) -> None:
+    line = ("experiment", "thesis-3", "--out", "out", "--trained", "run", *setting)
+    refused(line, INPUT, f"{setting[0]} changes a training, and with --trained there is none", folder=tmp_path)
+
+
+@pytest.mark.parametrize("experiment", ["thesis-2", "thesis-3"])
+def test_models_of_other_networks_are_refused(tmp_path: Path, experiment: str) -> None:
+    line = ("experiment", experiment, "--out", "out", "--model", "siamnano")
+    refused(line, MODEL, "'siamnano'", "this experiment compares networks of siamfc", folder=tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +66,7 @@ def test_settings_that_the_experiment_makes_itself_are_refused(
 
 
 def test_a_table_without_such_a_setting_is_taken() -> None:
-    refuse_overrides(Effort(overrides=["sampling={max_frame_gap=5}", "epochs=2"]), {"sampling.validation_share": "x"})
+    refuse_overrides(["sampling={max_frame_gap=5}", "epochs=2"], {"sampling.validation_share": "x"})
 
 
 def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +76,7 @@ def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("siamtrack.experiments.thesis_2.follow", stopped)
     ended = run("experiment", "thesis-2", "--out", "out", folder=tmp_path)
     assert (ended.code, ended.out) == (INTERRUPTED, "")
-    kept = "out keeps checkpoints of trainings and the videos that were tracked; the same command goes on."
+    kept = "What was finished, and trainings up to their last checkpoint, is kept in out; the same command goes on."
     assert ended.err == f"Stopped by Ctrl-C. {kept}\n"
 
 

@@ -258,6 +258,13 @@ def test_a_model_without_proposals_is_refused(tmp_path: Path, name: str) -> None
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("setting", ["long_term.growth=500", "long_term={growth=500}"])
+def test_settings_that_the_procedures_differ_in_are_refused(tmp_path: Path, setting: str) -> None:
+    command = ["experiment", "long-term", "--model", "siamfc", "--out", "out", "--set", setting]
+    refused(command, INPUT, "--set long_term.growth would change nothing", "its procedures differ in it", folder=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["long-term", "look-alikes"])
 def test_a_real_model_is_tried_from_the_command_line(tmp_path: Path, small_worlds: None, name: str) -> None:

@@ -20,7 +20,20 @@ from siamtrack.model_folder import Description
 from siamtrack.models.kinds import model_kind
 from siamtrack.synthetic.scene import Scene
 
-MAX_DIFFERENCE = 0.05  # of maps, share of the largest value: kernels are stored in 16 bits, and random networks make much of it
+MAX_DIFFERENCE = dict.fromkeys(NETWORKS, 0.005) | {
+    "siamdw-CIResInception22": 0.01,
+    "siamrpnpp-mobilenetv2": 0.02,
+    "nanotrack": 0.05,
+    "nanotrack-masks": 0.05,
+}
+"""Of maps, share of the largest value: kernels are stored in 16 bits, and some random networks make more of that than others.
+
+Measured, with every runtime: at most 0.003; in these four 0.0048, 0.010, 0.030 and 0.030.
+"""
+
+ONE_OF_EACH_KIND = ("siamfc", "siamrpn-up-channel", "siamrpnpp-resnet18", "siamdw-CIResNet22", "nanotrack-masks", "siammask")
+"""Those that `make test-slow` runs, 10 to 25 seconds each."""
+
 MAX_DIFFERENCE_PX = 0.05  # of boxes, between runtimes with the same kernels
 TARGETS, FRAMES = 3, 6
 
@@ -44,9 +57,11 @@ def exported(name: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("fixed_size")
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ONE_OF_EACH_KIND else pytest.mark.long) for name in NETWORKS],
+)
 def test_maps_and_boxes_on_every_runtime_are_those_of_pytorch(tmp_path: Path, name: str) -> None:
     folder = exported(name, tmp_path / "model")
     installed = [runtime for runtime in RUNTIMES if find_spec(PACKAGES[runtime])]
@@ -66,7 +81,7 @@ def assert_same_maps(name: str, trackers: dict[str, Any]) -> None:
         found = tracker.network.match(tracker.network.embed(z), x[:, None])
         for values, wanted in zip(found, expected, strict=True):
             difference = np.abs(values - wanted.numpy()).max() / wanted.abs().max().item()
-            assert difference < MAX_DIFFERENCE, runtime
+            assert difference < MAX_DIFFERENCE[name], runtime
 
 
 def pixels(patches: np.ndarray) -> Tensor:

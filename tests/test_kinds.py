@@ -16,6 +16,7 @@ from siamtrack.library import recipe_names
 from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_networks, published_procedures
 from siamtrack.models.model import SEEN, Targets
+from siamtrack.training.checkpoint import last_checkpoint
 from siamtrack.training.loop import train
 from siamtrack.training.origin import check_networks, trained_in
 from siamtrack.training.recipe import Recipe
@@ -97,9 +98,13 @@ def test_training_stops_and_goes_on_exactly(
     # the weights say which network they are, with and without the recipe beside them
     again, read = trained_in(tmp_path / "whole")
     assert read == recipe
-    alone = read_checkpoint(tmp_path / "whole" / "weights.safetensors")
-    assert alone.settings == again.settings == whole.settings == recipe.network
-    assert same(alone.state_dict(), whole.state_dict())
+    assert again.settings == whole.settings == recipe.network
+    checkpoint = last_checkpoint(tmp_path / "whole")
+    assert checkpoint is not None
+    for file in (tmp_path / "whole" / "weights.safetensors", checkpoint):
+        alone = read_checkpoint(file)
+        assert alone.settings == recipe.network
+        assert same(alone.state_dict(), whole.state_dict())
 
 
 @pytest.mark.slow

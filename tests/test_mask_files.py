@@ -20,7 +20,7 @@ from siamtrack.datasets.palette_masks import read_labels
 from siamtrack.draw import PALETTE, draw_masks
 from siamtrack.errors import InputError, OutputError
 from siamtrack.frames import Frame
-from siamtrack.mask_files import MaskWriter, cut_out, palette_png, run_lengths
+from siamtrack.mask_files import MaskWriter, cut_out, palette_png, run_lengths, target_colours
 from siamtrack.outputs import Outputs
 from siamtrack.results import ResultWriter, Row, read_rows
 from siamtrack.tracking import Prediction, Step
@@ -59,9 +59,9 @@ def test_run_lengths_are_those_of_coco(mask: NDArray[np.bool_]) -> None:
 def test_a_png_has_the_numbers_and_the_colours(labels: NDArray[np.uint8]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "labels.png"
-        path.write_bytes(palette_png(labels))
+        path.write_bytes(palette_png(labels, target_colours()))
         assert np.array_equal(read_labels(path), labels)
-    colours = cv2.imdecode(np.frombuffer(palette_png(labels), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    colours = cv2.imdecode(np.frombuffer(palette_png(labels, target_colours()), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     expected = np.array([(0, 0, 0), *(PALETTE[n % len(PALETTE)] for n in range(255))])[labels]
     assert np.array_equal(colours, expected)
 
@@ -102,6 +102,14 @@ def test_paths_that_are_refused(tmp_path: Path) -> None:
         MaskWriter(tmp_path / "nowhere" / "masks.json", targets=1)
     with pytest.raises(OutputError, match=r"cannot hold transparency; .* \.webm"):
         VideoWriter(tmp_path / "x.mp4", alpha=True)
+
+
+@pytest.mark.parametrize("name", [".", ""])
+def test_the_folder_that_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert MaskWriter(Path(name), targets=1).path == tmp_path
+    with pytest.raises(OutputError, match="no empty folder"):
+        MaskWriter(Path("/"), targets=1)
 
 
 def test_polygons_in_result_files(tmp_path: Path) -> None:

@@ -45,6 +45,17 @@ def test_cutouts_are_cropped_to_what_is_solid(tmp_path: Path) -> None:
     assert red.flags.c_contiguous
 
 
+def test_hidden_names_count_for_nothing(tmp_path: Path) -> None:
+    """What is half written, and what macOS leaves beside files on foreign disks."""
+    found = find_material([every_kind(tmp_path)])
+    write(tmp_path / "._red.png", np.full((30, 40, 3), 255, np.uint8))
+    (tmp_path / ".000000-part" / "img").mkdir(parents=True)
+    write(tmp_path / ".000000-part" / "img" / "00000.png", np.full((30, 40, 3), 255, np.uint8))
+    (tmp_path / ".000001-part").mkdir()
+    (tmp_path / ".000001-part" / "groundtruth.txt").write_text("1,2,3,4\n", encoding="utf-8")
+    assert find_material([tmp_path]).digest() == found.digest()
+
+
 def test_pictures_are_rgb(tmp_path: Path) -> None:
     write(tmp_path / "red.png", np.full((30, 40, 3), (0, 0, 255), np.uint8))  # OpenCV writes BGR
     write(tmp_path / "disc.png", disc(colour=(0, 0, 255)))

@@ -38,8 +38,8 @@ def test_every_parameter_that_can_learn_is_in_exactly_one_group(recipe: Recipe) 
     network = SiamFC(recipe.network)
     grouped = [id(p) for group in optimizer_of(recipe, network).param_groups for p in group["params"]]
     assert len(grouped) == len(set(grouped))
-    norms = {id(p) for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()}
-    expected = {id(p) for p in network.parameters()} - (norms if recipe.batch_norm == "frozen" else set())
+    scales = {id(m.weight) for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    expected = {id(p) for p in network.parameters()} - (scales if recipe.batch_norm == "frozen" else set())
     assert set(grouped) == expected
 
 

@@ -77,6 +77,14 @@ def test_several_targets_of_otb_are_sequences_of_their_own(tmp_path: Path) -> No
     assert len(second.frames) == 6
 
 
+def test_hidden_folders_are_no_sequences(tmp_path: Path) -> None:
+    list(write_benchmark(tmp_path, VOT(), world_sequences(WORLD, 1, 2), content={}))
+    (sequence,) = plain(tmp_path)
+    (tmp_path / sequence.name).rename(tmp_path / f".{sequence.name}-part")
+    with pytest.raises(DataError, match="no sequence"):
+        find_sequences(tmp_path)
+
+
 def test_a_target_out_of_view_is_absent(tmp_path: Path) -> None:
     add_pictures(tmp_path / "a" / "img", range(1, 4))
     add_lines(tmp_path / "a" / "groundtruth_rect.txt", ["1,1,5,6", "NaN,NaN,NaN,NaN", "3\t4\t5\t6"])

@@ -17,6 +17,8 @@ from training_runs import draw_pictures, of_pictures, parameters, rows, same, st
 from siamtrack.errors import SettingsError, TrainingError, WeightsError
 from siamtrack.layers.imagenet import converted
 from siamtrack.layers.resnet import official_name
+from siamtrack.models.backbone_weights import imagenet_state
+from siamtrack.models.siamdw import names_of_siamdw
 from siamtrack.training.checkpoint import last_checkpoint, load_checkpoint
 from siamtrack.training.loop import train
 from siamtrack.training.origin import check_networks
@@ -26,15 +28,24 @@ from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import TrainingData
 
 pytestmark = pytest.mark.slow
-PAPERS = ("siamrpn-paper", "dasiamrpn-paper", "siamrpnpp-paper", "siamrpnpp-mobilenet-paper", "siamdw-paper")
+PAPERS = (
+    "siamrpn-paper",
+    "dasiamrpn-paper",
+    "siamrpnpp-paper",
+    "siamrpnpp-mobilenet-paper",
+    "siamdw-paper",
+    "siamdw-rpn-paper",
+)
 NARROW: dict[str, dict[str, Any]] = {
     "siamrpn-paper": {"width": 0.04},
     "dasiamrpn-paper": {"width": 0.04},
     "siamrpnpp-paper": {"width": 4 / 64, "neck_channels": (8, 8, 8)},
     "siamrpnpp-mobilenet-paper": {"width": 0.125, "neck_channels": (8, 8, 8)},
     "siamdw-paper": {"width": 1 / 16},
+    "siamdw-rpn-paper": {"width": 1 / 16},
 }
 RELEASED = {
+    "siamrpn-paper": ("conv4", "conv5"),
     "siamrpnpp-paper": ("layer2", "layer3", "layer4"),
     "siamrpnpp-mobilenet-paper": ("layer3", "layer4", "layer5", "layer6", "layer7"),
 }
@@ -60,11 +71,19 @@ def short(name: str) -> Recipe:
 
 
 def imagenet(recipe: Recipe, seed: int = 7) -> dict[str, Tensor]:
-    """Random weights for the recipe's backbone with the names and shapes of PySOT's files."""
+    """Random weights for the recipe's backbone with the names and shapes of PySOT's and SiamDW's files."""
     torch.manual_seed(seed)
-    backbone = recipe.kind.build(recipe.network).backbone
-    rename = official_name if recipe.network.backbone.startswith("resnet") else str
-    return {rename(name): value.clone() for name, value in backbone.state_dict().items()}
+    network = recipe.kind.build(recipe.network)
+    return {official(recipe, name): value.clone() for name, value in network.backbone.state_dict().items()}
+
+
+def official(recipe: Recipe, name: str) -> str:
+    if recipe.model == "siamrpnpp":
+        return official_name(name) if recipe.network.backbone.startswith("resnet") else name
+    if recipe.model == "siamrpn":
+        return name.replace("conv", "layer")
+    theirs = {ours: theirs for theirs, ours in names_of_siamdw(recipe.network).items()}
+    return theirs[f"backbone.{name}"].removeprefix("features.")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +130,7 @@ def test_tables_name_parameters_of_the_network(name: str) -> None:
         ("siamrpnpp-paper", 20 * 600_000, 0.2, (0.005, 0.0005)),
         ("siamrpnpp-mobilenet-paper", 20 * 600_000, 0.2, (0.005, 0.0005)),
         ("siamdw-paper", 50 * 600_000, 0.0, (0.01, 0.00001)),
+        ("siamdw-rpn-paper", 50 * 600_000, 0.0, (0.01, 0.00001)),
     ],
 )
 def test_the_published_numbers(name: str, pairs: int, negative: float, rates: tuple[float, float]) -> None:
@@ -127,9 +147,9 @@ def test_a_table_can_be_left_out() -> None:
     assert read_recipe("siamdw-paper", ["first_epoch={}"]).first_epoch == {}
 
 
-@pytest.mark.parametrize("name", ["siamrpn-paper", "dasiamrpn-paper", "siamdw-paper"])
+@pytest.mark.parametrize("name", ["dasiamrpn-paper", "siamdw-rpn-paper"])
 def test_a_run_from_random_weights_goes_on_exactly(tmp_path: Path, data: TrainingData, name: str) -> None:
-    """Those whose backbones cannot begin with a file of ImageNet weights: one epoch, and all that there is learns."""
+    """Without a file of ImageNet weights: one epoch, and all that there is learns."""
     recipe = replace(short(name), first_epoch={}, epochs=1)
     train(recipe, data, tmp_path / "whole", workers=0)
     assert stopped_after(1, recipe, data, tmp_path / "stopped")["step"] == 1
@@ -168,7 +188,7 @@ def test_a_run_goes_on_exactly_across_the_release_of_its_backbone(tmp_path: Path
     """Stopped before, at and after it; gone on with, with and without the file of ImageNet weights."""
     recipe = short(name)
     given = imagenet(recipe)
-    start = converted(recipe.kind.build(recipe.network).backbone, given)
+    start = imagenet_state(recipe.kind.build(recipe.network), given)
     train(recipe, data, tmp_path / "whole", imagenet=given, workers=0)
     for steps, reached, file in ((1, 1, given), (1, 2, given), (2, 4, None)):
         before = stopped_after(steps, recipe, data, tmp_path / "stopped", imagenet=file)
@@ -214,8 +234,23 @@ def test_imagenet_weights_that_cannot_be_used_are_refused() -> None:
         check_networks(short("siamrpnpp-mobilenet-paper"), None, None, given)
     with pytest.raises(SettingsError, match="give --from or --backbone, not both"):
         check_networks(recipe, None, recipe.kind.build(recipe.network), given)
-    with pytest.raises(SettingsError, match="The model siamdw has the backbone CIRBackbone"):
+    with pytest.raises(WeightsError, match="do not fit CIRBackbone"):
         check_networks(short("siamdw-paper"), None, None, given)
+    for name in ("siamrpn-paper", "siamdw-paper"):
+        recipe = short(name)
+        given = imagenet(recipe)
+        check_networks(recipe, None, None, {**given, "fc.weight": torch.zeros(1000, 8)})
+        first, *_ = given
+        for wrong, message in (
+            ({n: v for n, v in given.items() if n != first}, f"{first} is missing"),
+            ({**given, first: given[first] * math.nan}, f"{first} is not finite"),
+            ({**given, "other": given[first]}, "other does not belong to it"),
+        ):
+            with pytest.raises(WeightsError, match=message):
+                check_networks(recipe, None, None, wrong)
+        found = imagenet_state(recipe.kind.build(recipe.network), given)
+        name_of = {official(recipe, ours): ours for ours in found}
+        assert torch.equal(found[name_of[first]], given[first].flip(1))  # they want blue first
 
 
 def test_the_command_line_begins_with_imagenet_weights(tmp_path: Path) -> None:

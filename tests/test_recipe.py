@@ -132,6 +132,23 @@ def test_the_learning_rate_warms_up_and_falls() -> None:
     assert rates[-1] == pytest.approx(1e-6)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "steps", "geometric"])
+def test_a_schedule_begins_after_the_epochs_of_warmup(schedule: str) -> None:
+    """With the full rate, in the first epoch after them; and ends where it would without them."""
+    recipe = replace(RECIPE, epochs=20, pairs_per_epoch=200, schedule=schedule, final_learning_rate=1e-5, drop_epochs=5)
+    warmed = replace(recipe, warmup_epochs=5, warmup_learning_rate=1e-4)
+    rates = [warmed.learning_rate_at(step) for step in range(warmed.steps)]
+    after = 5 * warmed.steps_per_epoch
+    assert rates[0] == pytest.approx(1e-4)
+    assert max(rates[:after]) < rates[after] == max(rates) == pytest.approx(warmed.learning_rate)
+    assert rates[after + 4 * warmed.steps_per_epoch] <= rates[after]
+    if schedule == "steps":
+        drops = [rates[after + epoch * warmed.steps_per_epoch] for epoch in (4, 5, 10)]
+        assert drops == pytest.approx([warmed.learning_rate * factor for factor in (1, 0.1, 0.01)])
+    else:
+        assert rates[-1] == pytest.approx(recipe.learning_rate_at(recipe.steps - 1), rel=0.05)
+
+
 def test_the_other_schedules() -> None:
     recipe = replace(RECIPE, epochs=60, pairs_per_epoch=40, learning_rate=0.1)
     steps = replace(recipe, schedule="steps", drop_epochs=25, drop_factor=0.1)

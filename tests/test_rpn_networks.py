@@ -308,6 +308,7 @@ def test_exported_networks_answer_the_same_on_every_runtime(name: str, tmp_path:
         ({"width": 0.0}, "width is 0.0"),
         ({"anchors": 0}, "anchors is 0"),
         ({"template_size": 102}, "template_size is 102; expected 103"),
+        ({"template_size": 130, "search_size": 258}, "template_size is 130, which leaves 3 px over"),
         ({"search_size": 126}, "search_size is 126; expected 127"),
     ],
 )
@@ -329,6 +330,7 @@ def test_wrong_settings_of_siamrpn_are_refused(wrong: dict[str, Any], message: s
         ({"width": float("nan")}, "width is nan"),
         ({"anchors": 0}, "anchors is 0"),
         ({"template_size": 62}, "template_size is 62; expected 63"),
+        ({"template_size": 130, "search_size": 258}, "template_size is 130, which leaves 3 px over"),
         ({"search_size": 126}, "search_size is 126; expected 127"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,6 +273,18 @@ def test_100_frames_of_nonsense(kind: str, penalty_k: float) -> None:
         assert all(0 <= score <= 1 for score in scores)
 
 
+@pytest.mark.parametrize("offset", [705.0, -800.0])
+def test_proposals_without_a_size_in_the_image_are_none(offset: float) -> None:
+    """705: finite in the patch, and beyond floating point in the image; -800: no pixel wide."""
+    cls, loc = (np.zeros((channels, 5, 5), np.float32) for channels in (10, 20))
+    cls[5:], loc[10:15] = 8.0, offset
+    frame, box = np.zeros((2600, 3200, 3), np.uint8), Box(100, 50, 3000, 2500)
+    with warnings.catch_warnings(action="error"):
+        boxes, scores = follow(RPNTracker(one_answer(cls, loc)), [frame] * 3, box)
+    assert boxes == [box] * 2
+    assert np.isnan(scores).all()
+
+
 def test_a_frame_of_nan_is_survived_and_can_be_written(tmp_path: Path) -> None:
     """The box stays, the score says so, and the next frame is as if nothing had been."""
     truth = [BOX._replace(x=BOX.x + 6 * n) for n in range(4)]
@@ -357,7 +370,7 @@ def test_maps_of_other_anchors_are_refused(shapes: list[tuple[int, ...]], anchor
     [
         ("template_size", [15, 5000]),
         ("search_size", [126, 5000]),
-        ("small_search_size", [126, 5000]),
+        ("small_search_size", [0, 5000]),
         ("small_share", [-0.1, 1.1]),
         ("context", [-0.1, 4.1]),
         ("penalty_k", [-0.1, 101]),

@@ -260,6 +260,7 @@ def test_every_parameter_gets_a_gradient(backbone: str) -> None:
         ({"width": 0.0}, "width is 0.0"),
         ({"template_size": 94}, "template_size is 94; expected 95"),
         ({"template_size": 110, "head": "siamrpn"}, "template_size is 110; expected 111"),
+        ({"template_size": 133, "search_size": 261, "head": "siamrpn"}, "template_size is 133, which leaves 6 px over"),
         ({"search_size": 126}, "search_size is 126; expected 127"),
         ({"anchors": 0}, "anchors is 0"),
         ({"anchor_scores": 3}, "anchor_scores is 3"),

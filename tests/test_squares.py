@@ -180,6 +180,11 @@ def test_an_interrupted_writing_goes_on(tmp_path: Path) -> None:
     writing.close()
     assert sorted(path.name for path in out.iterdir()) == ["000000", "synthetic.json"]
     finished = (out / "000000" / "img" / "00002.png").stat().st_mtime_ns
+    killed = write_squares(FEW, out)
+    for _ in range(5):
+        next(killed)
+    assert [path.name for path in (out / ".000001-part").iterdir()] == ["img"]  # no sequence yet
+    assert [sequence.name for sequence in find_sequences(out)] == ["000000"]
     assert len(list(write_squares(FEW, out))) == 12
     assert (out / "000000" / "img" / "00002.png").stat().st_mtime_ns == finished
     assert sorted(path.name for path in out.iterdir()) == [*Squares(FEW).names, "synthetic.json"]
@@ -226,15 +231,24 @@ def test_a_folder_with_nothing_yet_can_become_another(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "out" / "synthetic.json").read_text(encoding="utf-8"))
     assert (content["groups"], content["seed"]) == (3, 2)
     (tmp_path / "out" / "000000").mkdir()
+    (tmp_path / "out" / "000000" / "groundtruth.txt").touch()
     with pytest.raises(OutputError, match="holds more already: groups 3, not 2"):
         begin_folder(tmp_path / "out", {"what": "squares", "groups": 2, "seed": 2}, growing="groups")
 
 
-def test_another_description_alone_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "synthetic.json").write_text('{"mine": 1}', encoding="utf-8")
-    with pytest.raises(OutputError, match="does not say what the folder is made of"):
+@pytest.mark.parametrize(
+    ("mine", "message"),
+    [
+        ({"mine": 1}, "does not say what the folder is made of"),
+        ({"what": "my notes"}, r"holds something else \(my notes, not squares\)"),
+        ({"what": "squares"}, "does not say what the folder is made of"),
+    ],
+)
+def test_another_description_alone_is_not_replaced(tmp_path: Path, mine: dict[str, object], message: str) -> None:
+    (tmp_path / "synthetic.json").write_text(json.dumps(mine), encoding="utf-8")
+    with pytest.raises(OutputError, match=message):
         begin_folder(tmp_path, {"what": "squares", "groups": 3}, growing="groups")
-    assert json.loads((tmp_path / "synthetic.json").read_text(encoding="utf-8")) == {"mine": 1}
+    assert json.loads((tmp_path / "synthetic.json").read_text(encoding="utf-8")) == mine
 
 
 def test_the_command_draws_them(tmp_path: Path) -> None:

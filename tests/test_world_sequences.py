@@ -188,6 +188,23 @@ def test_ctrl_c_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert run(*line, folder=tmp_path).code == 0
 
 
+@pytest.mark.parametrize("layout", ["otb", "davis", "video"])
+def test_nothing_is_kept_of_a_first_sequence_that_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    """Whatever empty folders its layout has left, scenes of another seed may be written there."""
+
+    def stopped(self: Scene, time: int) -> Labelled:
+        raise KeyboardInterrupt
+
+    line = ("synth", "world", "--layout", layout, "--out", "w", *SIZE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Scene, "frame", stopped)
+        assert run(*line, folder=tmp_path).code == INTERRUPTED
+    ended = run(*line, "--seed", 5, folder=tmp_path)
+    assert ended.code == 0, ended.err
+
+
 def test_odd_sides_of_videos_are_told(tmp_path: Path) -> None:
     line = ("synth", "world", *SIZE, "--size", "161x121")
     assert (

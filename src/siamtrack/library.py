@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,9 @@ def open_model(
     folder, preset = _find(name)
     module = _tracker_module(folder.description.tracker)
     settings = from_mapping(module.SETTINGS, folder.description.settings, where=str(folder.path / "model.toml"))
-    settings = with_overrides(replace(settings, **preset), overrides)
-    built_for = folder.description.network.get("template_size", settings.template_size)
-    if settings.template_size != built_for:
-        raise SettingsError(
-            f"The setting template_size is {settings.template_size}; the network of '{folder.description.name}' was built for "
-            f"{built_for}. Only search_size can be changed."
-        )
+    changed = with_overrides(replace(settings, **preset), overrides)
+    check_of_network(folder.description.tracker, changed, settings)
+    settings = changed
     network = open_network(folder, runtime=runtime, precision=precision, device=device, threads=threads)
     tracker: Tracker[Any] = module.TRACKER(network, settings)
     return tracker
@@ -151,6 +148,23 @@ def procedure_settings(procedure: str, values: Mapping[str, Any], overrides: Seq
     """
     settings = from_mapping(_tracker_module(procedure).SETTINGS, values, where=f"settings of {procedure}")
     return with_overrides(settings, overrides)
+
+
+def check_of_network(procedure: str, settings: Any, implied: Any) -> None:
+    """Refuses settings of a tracking procedure that say something else of the network than what it is.
+
+    Args:
+        procedure: its name.
+        settings: what is wanted.
+        implied: settings in which all that follows from the network is right.
+
+    Raises:
+        SettingsError: says which, and what the network has.
+    """
+    for name in _tracker_module(procedure).OF_THE_NETWORK:
+        wanted, built = (attrgetter(name)(values) for values in (settings, implied))
+        if wanted != built:
+            raise SettingsError(f"The setting {name} is {wanted}; the network is built for {built}. It cannot be changed.")
 
 
 def procedure_presets(procedure: str) -> Mapping[str, Mapping[str, Any]]:

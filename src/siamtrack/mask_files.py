@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from siamtrack.draw import PALETTE
 from siamtrack.errors import OutputError
-from siamtrack.output_paths import check_folder, check_path
+from siamtrack.output_paths import check_folder, check_path, named
 from siamtrack.tracking import Prediction, Step
 
 MOST_TARGETS = 255  # in a PNG file with a palette
@@ -47,9 +47,9 @@ class MaskWriter:
     """
 
     def __init__(self, path: Path, *, targets: int) -> None:
-        self.path = path
+        self.path = path = named(path)
         self._as_json = path.suffix.lower() == ".json"
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = path.parent / f".{path.name}.part"
         self._lines: TextIO | None = None
         if self._as_json:
             check_path(path)
@@ -83,7 +83,7 @@ class MaskWriter:
             for target, prediction in enumerate(predictions):
                 if prediction.mask is not None:
                     labels[prediction.mask] = target + 1
-            self._picture(self.path / f"{frame:05d}.png", palette_png(labels))
+            self._picture(self.path / f"{frame:05d}.png", palette_png(labels, target_colours()))
             return
         with self._explained():
             for target, prediction in enumerate(predictions):
@@ -120,10 +120,15 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     return [0, *counts.tolist()] if flat.size and flat[0] else counts.tolist()
 
 
-def palette_png(labels: NDArray[np.uint8]) -> bytes:
-    """A PNG file (ISO/IEC 15948) whose pixels are these numbers (H, W), shown black and in the colours of the targets."""
+def target_colours() -> NDArray[np.uint8]:
+    """(256, 3), RGB: black, and the colours that targets are drawn in, again and again."""
     colours = np.zeros((256, 3), np.uint8)
-    colours[1:] = np.resize(np.array(PALETTE, np.uint8), (255, 3))  # again and again
+    colours[1:] = np.resize(np.array(PALETTE, np.uint8), (255, 3))
+    return colours
+
+
+def palette_png(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
+    """A PNG file (ISO/IEC 15948) whose pixels are numbers (H, W) that stand for colours (256, 3); OpenCV writes none."""
     height, width = labels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), labels], 1)  # filter 0, none, before each row
     chunks = {

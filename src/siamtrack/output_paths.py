@@ -12,6 +12,12 @@ from siamtrack.errors import OutputError, nearest
 from siamtrack.image import PICTURE_ENDINGS
 
 
+def named(path: str | os.PathLike[str]) -> Path:
+    """The path, in full where it has no name of its own (., ..)."""
+    path = Path(path)
+    return path.resolve() if path.name in ("", "..") else path
+
+
 def check_distinct(paths: Sequence[Path], source: str | None) -> None:
     """Refuses to write two results to one file, or over what is read.
 

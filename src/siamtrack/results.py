@@ -18,7 +18,7 @@ import numpy as np
 
 from siamtrack.box import Boxes
 from siamtrack.errors import BoxError, OutputError, SettingsError, nearest
-from siamtrack.output_paths import check_path
+from siamtrack.output_paths import check_path, named
 from siamtrack.result_layouts import (
     FORMATS,
     ONE_TARGET_A_FILE,
@@ -82,7 +82,7 @@ class ResultWriter:
             raise SettingsError(f"Results of {targets} targets cannot be written; give at least 1.")
         self.format = format_of(path, format)
         self.targets = targets
-        path = _named(path)
+        path = named(path)
         self.paths = paths_of(path, self.format, targets)
         _check_writable(self.paths, in_folder=self.format == "got10k" and is_folder(path))
         _refuse_leftovers(path, self.format, targets)
@@ -188,12 +188,6 @@ class _LineFile:
             self._path.unlink()
 
 
-def _named(path: str | os.PathLike[str]) -> Path:
-    """The path, in full where it has no name of its own (., ..)."""
-    path = Path(path)
-    return path.resolve() if path.name in ("", "..") else path
-
-
 def _check_writable(paths: Sequence[Path], *, in_folder: bool) -> None:
     for path in paths:
         check_path(path.parent if in_folder and not path.parent.exists() else path, in_place=True)
@@ -225,7 +219,7 @@ def read_rows(path: str | os.PathLike[str], *, format: str | None = None) -> lis
         InputError: a file is missing or has a line that cannot be read; the message names both.
     """
     format = format_of(path, format)  # noqa: A001
-    path = _named(path)
+    path = named(path)
     rows: list[Row] = []
     several = format in ONE_TARGET_A_FILE and not paths_of_one(path, format)[0].exists()
     target = 0

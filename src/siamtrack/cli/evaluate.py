@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from siamtrack.cli import options
 from siamtrack.cli.benchmark_options import BenchmarkName, Names, Root, notes, opened
-from siamtrack.cli.interrupts import Told
+from siamtrack.cli.interrupts import stoppable
 from siamtrack.errors import InputError, SettingsError, SiamtrackError
 from siamtrack.library import DEFAULT_MODEL
 
@@ -114,7 +113,7 @@ def evaluate(
     if protocol == MASKS:
         check_masks(opened_here, tracker)
     store.begin(origin_of(opened_here, tracker, settings, options=how), fresh=fresh)
-    with _stoppable(store, tasks):
+    with stoppable(lambda: _kept(store, tasks)):
         _tell(run(opener, whole, store, settings, where), tasks, store)
     if pack is not None:
         store.pack(pack)
@@ -157,17 +156,10 @@ def _tell_task(store: ResultStore, tasks: Sequence[Task], where: Where) -> None:
     notes.print(f"Running {store.tracker} on {on} ({frames}), protocol {store.protocol}, {by}; results in {store.folder}.")
 
 
-@contextmanager
-def _stoppable(store: ResultStore, tasks: Sequence[Task]) -> Iterator[None]:
-    """Says what is kept, and how to go on, where Ctrl-C ends the block; the command then ends with 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        there = store.finished()
-        finished = sum(task.names <= there for task in tasks)
-        kept = f"{finished} of {len(tasks)} {_things(store)} are finished in {store.folder}"
-        notes.print(f"Stopped by Ctrl-C. {kept}; the same command goes on.")
-        raise Told from None
+def _kept(store: ResultStore, tasks: Sequence[Task]) -> str:
+    there = store.finished()
+    finished = sum(task.names <= there for task in tasks)
+    return f"{finished} of {len(tasks)} {_things(store)} are finished in {store.folder}; the same command goes on."
 
 
 def _tell(outcomes: Iterable[Outcome], tasks: Sequence[Task], store: ResultStore) -> None:

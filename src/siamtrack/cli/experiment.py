@@ -26,8 +26,10 @@ Quick = Annotated[bool, typer.Option("--quick", metavar="", help="Minutes on two
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of training and rendered videos.")]
 SeedOfVideos = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the rendered videos.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="For training: cpu, cuda, or auto: a GPU where there is one.")]
-Workers = Annotated[int, typer.Option(metavar="N", min=0, help="Processes that make training pairs.")]
-Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="Model, model folder, or folder of a training run.")]
+Workers = Annotated[int, typer.Option(metavar="N", min=0, help="For training: processes that make pairs.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", metavar="NAME", help="Of siamfc: model, model folder, or folder of a training run.")
+]
 Videos = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Annotated videos to track, too: NAME/groundtruth.txt.")]
 
 
@@ -76,10 +78,11 @@ def thesis_3(
     workers: Workers = 1,
 ) -> None:
     """Compare both trackers in steps of up to 4, 16 and 32 px, and on real videos."""
-    if trained and overrides:
+    if trained and (overrides or quick):
         from siamtrack.errors import SettingsError
 
-        raise SettingsError("--set changes a training, and with --trained there is none; leave out one of the two.")
+        changes = "--set" if overrides else "--quick"
+        raise SettingsError(f"{changes} changes a training, and with --trained there is none; leave out one of the two.")
     effort = _effort(quick, seed, overrides, device, workers)
     from siamtrack.experiments.thesis_3 import Compared, run_thesis_3
 
@@ -226,7 +229,9 @@ def _show(experiment: Callable[[], Table], out: Path) -> None:
     from rich import box
     from rich.table import Table as Drawn
 
-    with stoppable(f"{out} keeps checkpoints of trainings and the videos that were tracked; the same command goes on."):
+    with stoppable(
+        f"What was finished, and trainings up to their last checkpoint, is kept in {out}; the same command goes on."
+    ):
         table = experiment()
     lines = [list(table.columns), *table.texts]
     if len(table.columns) > len(table.rows):  # a terminal is high rather than wide

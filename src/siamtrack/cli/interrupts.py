@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,10 +13,17 @@ class Told(KeyboardInterrupt):
 
 
 @contextmanager
-def stoppable(kept: str) -> Iterator[None]:
-    """Says what is kept, and how to go on, where Ctrl-C ends the block; the command then ends with 130."""
+def stoppable(kept: str | Callable[[], str], *, tells: bool = True) -> Iterator[None]:
+    """Says what is kept, and how to go on, where Ctrl-C ends the block; the command then ends with 130.
+
+    Args:
+        kept: a text that is true whenever the block ends, or what gives it then.
+        tells: off, nothing is said: of several processes one speaks for all.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"Stopped by Ctrl-C. {kept}")
+        if tells:
+            text = kept if isinstance(kept, str) else kept()
+            Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"Stopped by Ctrl-C. {text}")
         raise Told from None

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from siamtrack.cli import options
-from siamtrack.cli.interrupts import Told
+from siamtrack.cli.interrupts import stoppable
 from siamtrack.errors import InputError, MissingExtraError, OutputError, WeightsError, nearest
 from siamtrack.library import recipe_names
 
@@ -65,15 +65,12 @@ def train(
     goes_on = last_checkpoint(out) is not None
     check_networks(settings, **networks, imagenet=imagenet, goes_on=goes_on)  # before the data, which takes longer
     opened = open_data(parsed_places(data), settings.crops)
-    if _rank() == 0:
+    first = _rank() == 0
+    if first:
         console.print("\n".join([*opened.describe(), *_licences(start)]))
-    try:
+    with stoppable(f"The same command goes on from the last checkpoint in {out}, or begins where there is none.", tells=first):
         train(settings, opened, out, **networks, imagenet=imagenet, workers=workers, device=device)
-    except KeyboardInterrupt:
-        if _rank() == 0:
-            console.print("Stopped. The same command goes on from the last checkpoint.")
-        raise Told from None
-    if _rank() == 0:
+    if first:
         chosen = "the last step" if settings.select == "last" else "the epoch with the lowest validation loss"
         console.print(
             f"Done; {out} holds the weights of {chosen}. 'siamtrack export {out} --out MODEL_FOLDER' makes a model of it."

@@ -5,7 +5,7 @@
   groundtruth_rect.1.txt and so on, which make the sequences NAME-1 and so on. It counts where there is no groundtruth.txt.
 * The frames lie in NAME/img, in NAME/color as VOT's do, or in NAME; or there is one video in NAME.
 
-NAME may be the folder that is given itself. Four NaN where the target is absent.
+NAME may be the folder that is given itself; names that begin with a dot count for nothing. Four NaN where the target is absent.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def find_sequences(folder: Path) -> list[Sequence]:
 def truth_files(folder: Path) -> list[Path]:
     """The files of ground truth in a folder, or else in the folders in it, by name."""
     inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return _truth_in(folder) or [file for place in inside for file in _truth_in(place)]
+    shown = [place for place in inside if not place.name.startswith(".")]  # what is only half written is hidden
+    return _truth_in(folder) or [file for place in shown for file in _truth_in(place)]
 
 
 def _truth_in(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,22 +85,26 @@ class YouTubeVOS(TrainingSet):
         """Category and annotated positions of each object by its number."""
         position_of = {path.stem: position for position, path in enumerate(frames.paths)}
         objects = {}
-        try:
-            for number, entry in self._videos[name]["objects"].items():
-                stems = set(entry["frames"])
-                if absent := sorted(stems - set(position_of)):
-                    raise DataError(
-                        f"'{self._meta}' names frame {absent[0]} of '{name}', which '{frames.paths[0].parent}' does not hold."
-                    )
-                objects[int(number)] = str(entry["category"]), sorted(position_of[stem] for stem in stems)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"'{self._meta}', video '{name}': expected objects with category and frames ({error!r}).") from None
+        for number, one in self._videos[name].items():
+            if absent := sorted(one.frames - set(position_of)):
+                raise DataError(
+                    f"'{self._meta}' names frame {absent[0]} of '{name}', which '{frames.paths[0].parent}' does not hold."
+                )
+            objects[number] = one.category, sorted(position_of[stem] for stem in one.frames)
         if not any(positions for _, positions in objects.values()):
             raise DataError(f"'{self._meta}' names no annotated frame of '{name}'; expected at least one object with frames.")
         return objects
 
 
-def _read_videos(path: Path) -> Mapping[str, Any]:
+class _Object(NamedTuple):
+    """What meta.json says of an object: its category, and the names of the frames that it is in, without their ending."""
+
+    category: str
+    frames: frozenset[str]
+
+
+def _read_videos(path: Path) -> Mapping[str, Mapping[int, _Object]]:
+    """The objects of each video by their numbers."""
     try:
         videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
     except OSError as error:
@@ -113,7 +117,19 @@ def _read_videos(path: Path) -> Mapping[str, Any]:
         raise DataError(f"'{path}' has no entry \"videos\"; expected meta.json of YouTube-VOS.") from None
     if not isinstance(videos, dict) or not videos:
         raise DataError(f"'{path}' names no videos.")
-    return videos
+    return {name: _read_objects(content, path, name) for name, content in videos.items()}
+
+
+def _read_objects(content: Any, path: Path, video: str) -> Mapping[int, _Object]:
+    try:
+        return {
+            int(number): _Object(str(entry["category"]), frozenset(str(frame) for frame in entry["frames"]))
+            for number, entry in content["objects"].items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"'{path}', video '{video}': expected objects with their category and the frames that they are in ({error!r})."
+        ) from None
 
 
 def _read_validation(root: Path, names: Sequence[str] | None) -> list[BenchmarkSequence]:
@@ -125,9 +141,9 @@ def _read_validation(root: Path, names: Sequence[str] | None) -> list[BenchmarkS
     )
     meta = root / "meta.json"
     first = {
-        f"{video}_{number}": (video, int(number), _first_frame(entry, meta, video))
-        for video, content in sorted(_read_videos(meta).items())
-        for number, entry in content["objects"].items()
+        f"{video}_{number}": (video, number, _first_frame(one, meta, video))
+        for video, objects in sorted(_read_videos(meta).items())
+        for number, one in objects.items()
     }
     there = folders_in(root / "JPEGImages") & folders_in(root / "Annotations")
     present = [name for name, (video, _, _) in first.items() if video in there]
@@ -135,12 +151,10 @@ def _read_validation(root: Path, names: Sequence[str] | None) -> list[BenchmarkS
     return [_validation_sequence(root, name, *first[name]) for name in chosen]
 
 
-def _first_frame(entry: Any, meta: Path, video: str) -> str:
-    """The name of the first frame of an object, without its ending."""
-    try:
-        return str(min(entry["frames"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"'{meta}', video '{video}': expected objects with the frames that they are in ({error!r}).") from None
+def _first_frame(one: _Object, meta: Path, video: str) -> str:
+    if not one.frames:
+        raise DataError(f"'{meta}', video '{video}': expected objects with the frames that they are in; one is in none.")
+    return min(one.frames)
 
 
 def _validation_sequence(root: Path, name: str, video: str, number: int, first: str) -> BenchmarkSequence:
@@ -163,9 +177,7 @@ def _read_masks(root: Path, names: Sequence[str] | None) -> list[BenchmarkSequen
     videos = _read_videos(meta)
     masks = {video: numbered_masks(root / "Annotations" / video) for video in sorted(videos)}
     there = [
-        video
-        for video, paths in masks.items()
-        if len(paths) > 1 and _annotated(videos[video], meta, video) <= {path.stem for path in paths}
+        video for video, paths in masks.items() if len(paths) > 1 and _frames(videos[video]) <= {path.stem for path in paths}
     ]
     if not there:
         raise DataError(
@@ -183,8 +195,13 @@ def _read_masks(root: Path, names: Sequence[str] | None) -> list[BenchmarkSequen
     return [one for one in found if one.name in names or one.name.rpartition("_")[0] in names]
 
 
+def _frames(objects: Mapping[int, _Object]) -> frozenset[str]:
+    """The names of the frames that any of the objects is in, without their ending."""
+    return frozenset[str]().union(*(one.frames for one in objects.values()))
+
+
 def _masked_objects(
-    root: Path, content: Mapping[str, Any], masks: Sequence[Path], seen: frozenset[str] | None
+    root: Path, named: Mapping[int, _Object], masks: Sequence[Path], seen: frozenset[str] | None
 ) -> list[BenchmarkSequence]:
     """The objects of a video that have a frame to be scored: one after that in which they appear."""
     video = masks[0].parent.name
@@ -194,9 +211,9 @@ def _masked_objects(
     objects = []
     for number, rows in sorted(boxes.items()):
         first = int(np.flatnonzero(~np.isnan(rows[:, 0]))[0])
-        if first == len(masks) - 1 or str(number) not in content["objects"]:
+        if first == len(masks) - 1 or number not in named:
             continue
-        category = str(content["objects"][str(number)]["category"])
+        category = named[number].category
         objects.append(
             BenchmarkSequence(
                 name=f"{video}_{number}",
@@ -216,18 +233,7 @@ def _seen(root: Path) -> frozenset[str] | None:
     known = [path for path in (root / "train" / "meta.json", root.parent / "train" / "meta.json") if path.is_file()]
     if not known:
         return None
-    objects = [entry for content in _read_videos(known[0]).values() for entry in content["objects"].values()]
-    return frozenset(str(entry["category"]) for entry in objects)
-
-
-def _annotated(content: Mapping[str, Any], meta: Path, video: str) -> set[str]:
-    """The names of the frames that meta.json gives for any object of a video, without their ending."""
-    try:
-        return {str(frame) for entry in content["objects"].values() for frame in entry["frames"] if entry["category"]}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"'{meta}', video '{video}': expected objects with their category and the frames that they are in ({error!r})."
-        ) from None
+    return frozenset(one.category for objects in _read_videos(known[0]).values() for one in objects.values())
 
 
 TRAINING_SET = YouTubeVOS

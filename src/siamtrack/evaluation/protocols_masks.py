@@ -2,8 +2,9 @@
 
 A tracker starts with the upright box around an object's true mask, as the official code of SiamMask does; the mask itself is
 not given to it. Where masks of objects overlap, a pixel belongs to the more probable one. The pictures that are written have
-the numbers of the objects, as the true ones; in the frame that an object begins in, which is not scored, it is not drawn. An
-object without a pixel in its first frame begins in the next one that shows it.
+the numbers of the objects, as the true ones; in the frame that an object begins in it is not drawn. That frame is not scored,
+but where DAVIS has an object that is not in the first frame of its video: its tools know of no later beginning, and count an
+empty mask there. An object without a pixel in its first frame begins in the next one that shows it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from siamtrack.datasets.clips import read_picture
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.evaluation.protocols_following import ProtocolSettings, start_box
 from siamtrack.evaluation.trajectory import Floats
-from siamtrack.mask_files import palette_png
+from siamtrack.mask_files import palette_png, target_colours
 from siamtrack.tracking import Prediction, Tracker, gives_masks
 
 MASKS = "masks"
@@ -116,7 +117,7 @@ def mask_run(
         if new:
             states |= zip(new, tracker.start(image, list(new.values())), strict=True)
         seconds[number] = clock() - began if settings.frame_seconds is None else settings.frame_seconds
-        pictures[path.name] = palette_png(labels)
+        pictures[path.name] = palette_png(labels, target_colours())
     return MaskRun(pictures=pictures, seconds=seconds)
 
 

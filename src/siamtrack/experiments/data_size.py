@@ -13,10 +13,11 @@ from siamtrack.datasets.crops import Crop, Crops
 from siamtrack.errors import DataError, SettingsError
 from siamtrack.experiments.following import AUC_IN_WORDS, SCORES, TRACKS, Watch, follow, mean_scores, unwatched
 from siamtrack.experiments.models import open_run
+from siamtrack.experiments.overrides import refuse_overrides
 from siamtrack.experiments.plots import lines
 from siamtrack.experiments.published import DATA_SIZE
 from siamtrack.experiments.report import Cell, Folder, Table, picture
-from siamtrack.experiments.squares_training import Effort, differences, in_words, recipe_of, refuse_overrides, told, train_in
+from siamtrack.experiments.squares_training import Effort, differences, in_words, recipe_of, told, train_in
 from siamtrack.experiments.videos import Video, origins, videos_in
 from siamtrack.library import open_training_set
 from siamtrack.synthetic.made_folder import counted
@@ -128,7 +129,7 @@ def run_data_size(out: Path, effort: Effort, *, data: Places, videos: Path, watc
 
 def _recipe(effort: Effort) -> Recipe:
     """The paper's, without held-out pairs: the share of the videos that is learnt from must be exactly the one named."""
-    refuse_overrides(effort, _DECIDED)
+    refuse_overrides(effort.overrides, _DECIDED)
     recipe = recipe_of(effort, RECIPE, QUICK)
     return replace(recipe, validation_pairs=0, select="last", sampling=replace(recipe.sampling, validation_share=0.0))
 

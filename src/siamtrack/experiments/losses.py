@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from siamtrack.experiments.following import AUC_IN_WORDS, TRACKS, Scores, Tracked, Watch, follow, mean_scores, unwatched
+from siamtrack.experiments.overrides import refuse_overrides
 from siamtrack.experiments.plots import grouped_bars, run_curves
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.squares_training import (
@@ -16,7 +17,6 @@ from siamtrack.experiments.squares_training import (
     differences,
     in_words,
     recipe_of,
-    refuse_overrides,
     settings_of_squares,
     trained_on_squares,
 )
@@ -47,7 +47,7 @@ def run_losses(out: Path, effort: Effort, *, videos: Path | None = None, watch: 
         SettingsError: a setting of the recipe is unknown or impossible, or is the loss.
         TrainingError: a training had to stop.
     """
-    refuse_overrides(effort, {"loss": f"it trains with each of {', '.join(LOSSES)}"})
+    refuse_overrides(effort.overrides, {"loss": f"it trains with each of {', '.join(LOSSES)}"})
     recipe = recipe_of(effort)
     squares, real = square_videos(effort.seed), videos_in(videos) if videos else []
     folder = Folder(out, settings_of_squares(NAME, effort, recipe, [*squares, *real]))
@@ -57,7 +57,7 @@ def run_losses(out: Path, effort: Effort, *, videos: Path | None = None, watch: 
         opened = trained_on_squares(out / RUNS / loss, replace(recipe, loss=loss), effort)
         digests[loss] = opened.sha256
         tracks[loss] = follow(opened.tracker, [*squares, *real], out / TRACKS / loss, watch=watch)
-    table = _table(out, tracks, squares, real)
+    table = _table(out, recipe, tracks, squares, real)
     folder.write_table("losses", table)
     _draw(out, tracks, len(squares))
     folder.finish(_report(out, table, recipe, real), trained=digests)
@@ -77,13 +77,15 @@ def _draw(out: Path, tracks: Mapping[str, Sequence[Tracked]], squares: int) -> N
         grouped_bars(accuracy, out / "videos.png", y="mean over the videos", title="On real videos")
 
 
-def _table(out: Path, tracks: Mapping[str, Sequence[Tracked]], squares: Sequence[Video], real: Sequence[Video]) -> Table:
+def _table(
+    out: Path, recipe: Recipe, tracks: Mapping[str, Sequence[Tracked]], squares: Sequence[Video], real: Sequence[Video]
+) -> Table:
     columns = {"loss": 0, "peaks on the target, held-out pairs": 3}
     columns |= {f"{video.name}, centre error px": 2 for video in squares}
     columns |= {"videos, success AUC": 3, "videos, precision at 20 px": 3} if real else {}
     rows: list[list[Cell]] = []
     for loss, found in tracks.items():
-        row: list[Cell] = [loss, _last_accuracy(out / RUNS / loss)]
+        row: list[Cell] = [loss, _accuracy(out / RUNS / loss, recipe)]
         row += [one.scores.center_error for one in found[: len(squares)]]
         if real:
             scores: Scores = mean_scores(found[len(squares) :])
@@ -92,11 +94,14 @@ def _table(out: Path, tracks: Mapping[str, Sequence[Tracked]], squares: Sequence
     return Table(columns, rows)
 
 
-def _last_accuracy(run: Path) -> float | None:
-    """The share of peaks on the target after the last epoch."""
+def _accuracy(run: Path, recipe: Recipe) -> float | None:
+    """The share of peaks on the target in held-out pairs, of the epoch that the recipe selects; None without such pairs."""
     with (run / RUN_LOG).open(newline="", encoding="utf-8") as file:
-        found = [row["validation_accuracy"] for row in csv.DictReader(file) if row["validation_accuracy"]]
-    return float(found[-1]) if found else None
+        rows = [row for row in csv.DictReader(file) if row["validation_accuracy"]]
+    if not rows:
+        return None
+    chosen = min(rows, key=lambda row: float(row["validation_loss"])) if recipe.select == "best" else rows[-1]
+    return float(chosen["validation_accuracy"])
 
 
 def _report(out: Path, table: Table, recipe: Recipe, real: Sequence[Video]) -> str:

@@ -49,14 +49,16 @@ def open_tracker(name: str, *, device: str = "cpu") -> Opened:
         device: for runs, see `tracker_of`; models run on OpenVINO.
 
     Raises:
-        ModelError: no such model or folder, one that is incomplete, or a run that is not finished.
+        ModelError: no such model or folder, one that is incomplete, a run that is not finished, or another network than SiamFC.
     """
     names = model_names()
     if name not in names and is_run(Path(name)):
         return open_run(Path(name), device=device)
+    settings = settings_of(name)
+    if "scales" not in settings:
+        raise WeightsError(f"The model '{name}' does not search at scales; this experiment compares networks of siamfc.")
     folder = names[name].folder if name in names else Path(name)
-    tracker = open_model(name, overrides=ONE_SCALE)
-    return Opened(tracker, settings_of(name) | {"scales": 1}, hash_of(folder / WEIGHTS))
+    return Opened(open_model(name, overrides=ONE_SCALE), settings | {"scales": 1}, hash_of(folder / WEIGHTS))
 
 
 def is_run(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """The folder of an experiment: what it was told, its tables as CSV and Markdown, and a report for people.
 
-settings.toml   everything that decides the numbers; written first. An experiment goes on in a folder that holds the same.
+settings.toml   everything that decides the numbers; written first. An experiment goes on in a folder that holds the same;
+                one with other settings may begin where there is nothing else yet, as after a device that was refused.
 NAME.csv/.md    tables
 report.md       what was run, the numbers beside the published ones, the pictures
 """
@@ -24,6 +25,7 @@ from siamtrack.synthetic.made_folder import differences, make_folder, write_text
 
 SETTINGS = "settings.toml"
 REPORT = "report.md"
+_MADE_WITH = "made_with"
 _TRAINED = "trained"  # digests of what the experiment itself trained: known at its end only
 _NAMED = 4  # settings in a message
 _PACKAGES = ("numpy", "opencv-python-headless", "openvino", "torch", "matplotlib")
@@ -84,21 +86,28 @@ class Folder:
     def __init__(self, path: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
         check_folder(path)
         self.path = path
-        self._settings = {name: _without_none(table) for name, table in settings.items()} | {"made_with": _versions()}
-        if path.is_dir() and any(path.iterdir()):
-            self._check_same()
+        self._settings = {name: _without_none(table) for name, table in settings.items()} | {_MADE_WITH: _versions()}
+        there = [file.name for file in path.iterdir() if not file.name.startswith(".")] if path.is_dir() else []
+        found = self._read_settings() if there else {}
+        if len(there) > 1:
+            self._check_same(found)
             return
         make_folder(path)
         self._write_settings({})
 
-    def _check_same(self) -> None:
-        file = self.path / SETTINGS
+    def _read_settings(self) -> dict[str, Any]:
         try:
-            found = tomllib.loads(file.read_text(encoding="utf-8"))
+            found = tomllib.loads((self.path / SETTINGS).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+            found = {}
+        if not {"experiment", _MADE_WITH} <= found.keys():
             raise OutputError(
-                f"'{self.path}' holds something else than an experiment (no {SETTINGS} that can be read); give another folder."
-            ) from None
+                f"'{self.path}' holds something else than an experiment (no {SETTINGS} of one that can be read); give another "
+                "folder."
+            )
+        return found
+
+    def _check_same(self, found: Mapping[str, Any]) -> None:
         if changed := differences(found, self._settings, but=(_TRAINED,)):
             raise OutputError(
                 f"'{self.path}' holds an experiment with other settings ({'; '.join(changed[:_NAMED])}"

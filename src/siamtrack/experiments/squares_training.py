@@ -9,10 +9,8 @@ In minutes: the same, but for QUICK.
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,8 @@ import torch
 from torch import nn
 
 from siamtrack.datasets.crops import CropsOfFrames
-from siamtrack.errors import SettingsError
 from siamtrack.experiments.models import Opened, open_run
+from siamtrack.experiments.overrides import flat
 from siamtrack.experiments.videos import Video, origins
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.settings import with_overrides
@@ -73,30 +71,6 @@ def recipe_of(effort: Effort, name: str = RECIPE, quick: Sequence[str] = QUICK) 
     return with_overrides(replace(recipe, seed=effort.seed), effort.overrides)
 
 
-def refuse_overrides(effort: Effort, decided: Mapping[str, str]) -> None:
-    """Whether the user's own settings leave alone what the experiment sets itself.
-
-    Args:
-        effort: with the user's settings.
-        decided: names of settings, and why they are not the user's.
-
-    Raises:
-        SettingsError: one of them is given.
-    """
-    for text in effort.overrides:
-        for name in _named(text):
-            if name in decided:
-                raise SettingsError(f"--set {name} would change nothing in this experiment: {decided[name]}. Leave it out.")
-
-
-def _named(text: str) -> list[str]:
-    """The settings that "key=value" names: those in a table, too. None in what is no such text, which is refused elsewhere."""
-    for given in (text, f"{text.partition('=')[0]} = 0"):  # the second where the value is a text without its quotes
-        with contextlib.suppress(tomllib.TOMLDecodeError):
-            return list(_flat(tomllib.loads(given)))
-    return []
-
-
 def squares_of(effort: Effort) -> SquaresSettings:
     """Which squares are learnt from: as many as the thesis's, as none of them is stored."""
     return SquaresSettings(seed=effort.seed)
@@ -107,8 +81,15 @@ def squares_data(settings: SquaresSettings, recipe: Recipe) -> TrainingData:
     return TrainingData(crops=(CropsOfFrames(Squares(settings), recipe.crops),))
 
 
-def train_in(folder: Path, recipe: Recipe, data: TrainingData, effort: Effort) -> SiamFC:
-    """Trains from Xavier's weights, or goes on with the run in that folder; one that is finished is read, not repeated.
+def train_in(folder: Path, recipe: Recipe, data: TrainingData, effort: Effort, *, initial: SiamFC | None = None) -> SiamFC:
+    """Trains, or goes on with the run in that folder; one that is finished is read, not repeated.
+
+    Args:
+        folder: of the run.
+        recipe: what is learnt, and how.
+        data: see `siamtrack.training.loop.train`.
+        effort: device and workers.
+        initial: a network to begin with, in place of the weights that the library begins a network with.
 
     Returns:
         The network that the recipe selects.
@@ -116,7 +97,7 @@ def train_in(folder: Path, recipe: Recipe, data: TrainingData, effort: Effort) -
     Raises:
         TrainingError: see `siamtrack.training.loop.train`.
     """
-    network: SiamFC = train(recipe, data, folder, initial=xavier(recipe), workers=effort.workers, device=effort.device)
+    network: SiamFC = train(recipe, data, folder, initial=initial, workers=effort.workers, device=effort.device)
     return network
 
 
@@ -150,8 +131,8 @@ def settings_of_squares(name: str, effort: Effort, recipe: Recipe, videos: Seque
 
 
 def trained_on_squares(run: Path, recipe: Recipe, effort: Effort) -> Opened:
-    """A tracker around the network that the run in that folder has learnt, or learns now, from squares."""
-    train_in(run, recipe, squares_data(squares_of(effort), recipe), effort)
+    """A tracker around the network that the run in that folder has learnt, or learns now, from squares and Xavier's weights."""
+    train_in(run, recipe, squares_data(squares_of(effort), recipe), effort, initial=xavier(recipe))
     return open_run(run, device=effort.device)
 
 
@@ -174,12 +155,6 @@ def in_words(run: Path, recipe: Recipe) -> str:
 
 def differences(recipe: Recipe, name: str = RECIPE) -> str:
     """Settings of a recipe that differ from the published ones of that name, for reports."""
-    old, new = (_flat(asdict(settings)) for settings in (read_recipe(name), recipe))
-    return ", ".join(f"{key} = {new[key]} (published {old[key]})" for key in new if new[key] != old.get(key)) or "none"
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return flat
+    old, new = (flat(asdict(settings)) for settings in (read_recipe(name), recipe))
+    changed = [key for key in new if key not in old or new[key] != old[key]]  # some are in tables that may be empty
+    return ", ".join(f"{key} = {new[key]} (published {old.get(key, 'none')})" for key in changed) or "none"

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from siamtrack.errors import DataError, SettingsError
+from siamtrack.errors import DataError
 from siamtrack.experiments.following import Watch, unwatched
+from siamtrack.experiments.overrides import refuse_overrides
 from siamtrack.experiments.plots import bars
 from siamtrack.experiments.report import Cell, Folder, Table, picture
 from siamtrack.experiments.world_trials import TRIALS, Subject, Trial, crosses, leaves, opened, run_trials
@@ -175,11 +176,7 @@ def _variants(name: str, trying: Trying) -> dict[str, tuple[str, ...]]:
         SettingsError: one of all is what the variants differ in.
     """
     decided = {text.partition("=")[0] for texts in _VARIANTS[name].values() for text in texts}
-    for text in trying.overrides:
-        if (key := text.partition("=")[0].strip()) in decided:
-            raise SettingsError(
-                f"--set {key} would change nothing in this experiment, whose procedures differ in it. Leave it out."
-            )
+    refuse_overrides(trying.overrides, dict.fromkeys(decided, "its procedures differ in it"))
     return {variant: (*trying.overrides, *texts) for variant, texts in _VARIANTS[name].items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from siamtrack.errors import SettingsError, nearest
 from siamtrack.export.onnx import export_model
-from siamtrack.library import procedure_presets, procedure_settings
+from siamtrack.library import check_of_network, procedure_presets, procedure_settings
 from siamtrack.model_folder import Description
 from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_networks, published_procedures
@@ -46,11 +46,7 @@ def export_checkpoint(
     tuned = _tuned(network, model, preset) if preset else {}
     procedure, implied = model_kind(model).procedure(network.settings)
     settings = procedure_settings(procedure, dict(implied) | context | dict(tuned), overrides)
-    if settings.template_size != network.settings.template_size:
-        raise SettingsError(
-            f"The setting template_size is {settings.template_size}; the network is built for "
-            f"{network.settings.template_size}. Only search_size can be changed."
-        )
+    check_of_network(procedure, settings, procedure_settings(procedure, implied))
     description = Description(
         name=folder.name,
         model=model,

@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from siamtrack.errors import WeightsError
@@ -27,16 +27,11 @@ from siamtrack.layers.resnet import ResNet, official_name
 
 MEAN = (0.485, 0.456, 0.406)  # of torchvision's input, RGB
 DEVIATION = (0.229, 0.224, 0.225)
-_COUNTER = "num_batches_tracked"  # not in files of PyTorch before 0.4.1, and nothing depends on it
-_CLASSIFIER = ("fc.", "classifier.")
+COUNTER = "num_batches_tracked"  # not in files of PyTorch before 0.4.1, and nothing depends on it
+CLASSIFIER = ("fc.", "classifier.")
 _STAGE = re.compile(r"layer(\d+)\.")
 _BLOCK = re.compile(r"features\.(\d+)\.")  # of MobileNetV2, counted throughout
 _EXPANSION = ("layer1.0.conv.0.", "layer1.0.conv.1.")  # of MobileNetV2's first block: not in torchvision's
-
-
-def load_imagenet(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) -> None:
-    """Puts the parameters of a network that was trained on ImageNet in place of the backbone's own; see `converted`."""
-    backbone.load_state_dict(converted(backbone, parameters))
 
 
 def converted(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -57,21 +52,45 @@ def converted(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) 
     values = {ours: _centred(found[theirs], own[ours]) for ours, theirs in names.items() if theirs in found}
     if from_torchvision and isinstance(backbone, MobileNetV2):
         values |= _identity({name: value for name, value in own.items() if name.startswith(_EXPANSION)})
-    known = set(names.values())
-    problems = [f"{names[n]} is missing" for n in own if n not in values and not n.endswith(_COUNTER)]
+    unused = frozenset(name for name in found if _is_unused(backbone, name))
+    advice = "Give those of the same network, width and depth, from torchvision or PySOT."
+    check_fit(backbone, names, values, found, unused=unused, advice=advice)
+    _adapt_colours(backbone, values, from_torchvision)
+    return own | values
+
+
+def check_fit(
+    backbone: nn.Module,
+    names: Mapping[str, str],
+    values: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    *,
+    unused: frozenset[str],
+    advice: str,
+) -> None:
+    """Whether weights are all those of a backbone, and no others.
+
+    Args:
+        backbone: what they are for.
+        names: of its parameters in the file, by its own.
+        values: what it would take, by its own names.
+        found: what the file holds.
+        unused: names there that need not be the backbone's.
+        advice: the end of the message.
+
+    Raises:
+        WeightsError: a parameter is missing, is not finite, has another shape, or belongs to another network.
+    """
+    own, known = backbone.state_dict(), set(names.values())
+    problems = [f"{names[n]} is missing" for n in own if n not in values and not n.endswith(COUNTER)]
     problems += [
         f"{names[n]} is {tuple(v.shape)}, not {tuple(own[n].shape)}" for n, v in values.items() if v.shape != own[n].shape
     ]
     problems += [f"{n} is not finite" for n, v in found.items() if n in known and not torch.isfinite(v).all()]
-    problems += [f"{n} does not belong to it" for n in found if n not in known and not _is_unused(backbone, n)]
+    problems += [f"{n} does not belong to it" for n in found if n not in known and n not in unused]
     if problems:
         more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise WeightsError(
-            f"The weights do not fit {type(backbone).__name__}: {'; '.join(problems[:4])}{more}. "
-            "Give those of the same network, width and depth, from torchvision or PySOT."
-        )
-    _adapt_colours(backbone, values, from_torchvision)
-    return own | values
+        raise WeightsError(f"The weights do not fit {type(backbone).__name__}: {'; '.join(problems[:4])}{more}. {advice}")
 
 
 def _is_unused(backbone: ResNet | MobileNetV2, name: str) -> bool:
@@ -81,7 +100,7 @@ def _is_unused(backbone: ResNet | MobileNetV2, name: str) -> bool:
         return int(stage[1]) > last
     if block := _BLOCK.match(name):
         return int(block[1]) > sum(count for _, _, count, _, _ in STAGES[:last])
-    return name.startswith(_CLASSIFIER)
+    return name.startswith(CLASSIFIER)
 
 
 def _is_torchvision(backbone: ResNet | MobileNetV2, found: Mapping[str, Tensor]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections import Counter
@@ -17,6 +18,7 @@ from torch import Tensor
 from siamtrack.errors import WeightsError
 from siamtrack.models.matconvnet import read_matconvnet
 
+OWN = "siamtrack"  # key in the metadata of our own safetensors files
 _WRAPPERS = ("network", "state_dict", "model_state_dict", "model", "net")  # where a larger checkpoint keeps the network
 _OTHER_FILES = {  # by their first bytes
     b"<": "it is a web page, such as a server sends that asks something first",
@@ -37,13 +39,28 @@ def read_parameters(path: Path) -> dict[str, Any]:
     return _without_data_parallel(path, _values(path))
 
 
-def metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says beside its tensors; nothing for other files, and where it says nothing."""
+def own_description(path: Path) -> Any:
+    """What our own files say of the network in them, with "model" and "network"; None for files of others.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
     try:
         with safe_open(path, "pt") as file:
-            return dict(file.metadata() or {})
+            text = (file.metadata() or {}).get(OWN)
+        return None if text is None else json.loads(text)
     except (SafetensorError, OSError):
-        return {}
+        return _recipe(path)
+
+
+def _recipe(path: Path) -> Any:
+    """The recipe in a checkpoint of a run; None in other files."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # without reading the tensors
+    except Exception:  # what it is, and that it is none, is said where its tensors are read
+        return None
+    return content.get("recipe") if isinstance(content, Mapping) else None
 
 
 def _values(path: Path) -> dict[str, Any]:

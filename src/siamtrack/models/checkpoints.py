@@ -13,26 +13,30 @@ from torch import nn
 
 from siamtrack.errors import SettingsError, WeightsError
 from siamtrack.models import rpn_formats, siamfc_formats
-from siamtrack.models.checkpoint_files import listed, metadata, read_parameters
+from siamtrack.models.checkpoint_files import OWN, listed, own_description, read_parameters
 from siamtrack.models.kinds import kind_of, model_kind
 from siamtrack.models.published import Fit, Format, fit_of, load
 from siamtrack.settings import from_mapping
 
-_OWN = "siamtrack"  # key in the metadata of our own files
 FORMATS = (*siamfc_formats.FORMATS, *rpn_formats.FORMATS)
 _CLASSIFIER = "a network that tells classes of images, such as torchvision's: a backbone without the head of a tracker"
+_BACKBONE = "a backbone without the head of a tracker, which is for --backbone of 'siamtrack train'"
 _STRANGERS = {  # networks that are not known here, by a beginning that only their names have
     "head.box2.": "SiamBAN",
     "car_head.": "SiamCAR",
     "ban_head.": "NanoTrack",
     "fc.": _CLASSIFIER,
     "classifier.": _CLASSIFIER,
+    "layer1.0.": _BACKBONE,
+    "layer0.0.": _BACKBONE,
+    "features.conv1.": _BACKBONE,
+    "features.0.": _BACKBONE,
 }
 
 
 def described(network: nn.Module) -> dict[str, str]:
     """Which network it is, as safetensors keeps it beside the tensors."""
-    return {_OWN: json.dumps({"model": kind_of(network), "network": asdict(network.settings)})}  # type: ignore[call-overload]
+    return {OWN: json.dumps({"model": kind_of(network), "network": asdict(network.settings)})}  # type: ignore[call-overload]
 
 
 def read_checkpoint(path: Path) -> Any:
@@ -52,11 +56,10 @@ def read_checkpoint(path: Path) -> Any:
 
 def _own(path: Path) -> Fit | None:
     """The network that the file says it holds; None where it says nothing."""
-    text = metadata(path).get(_OWN)
-    if text is None:
-        return None
     try:
-        values = json.loads(text)
+        values = own_description(path)
+        if values is None:
+            return None
         kind = model_kind(values["model"])
         settings = from_mapping(kind.settings, values["network"], where=str(path))
         with torch.device("meta"):

@@ -87,7 +87,8 @@ def _masked_cells(labels: Tensor, grid: Tensor, targets: Targets, side: int) -> 
     if not targets.masks.numel():
         positive = torch.zeros_like(positive)
     else:
-        positive &= (targets.masks != UNKNOWN).flatten(1).any(1)[:, None, None]
+        # a mask without a pixel of a target that is there says nothing: a tiny polygon, or one that is wholly hidden
+        positive &= (targets.masks == SEEN).flatten(1).any(1)[:, None, None]
     found = torch.nonzero(positive)
     chosen = torch.randperm(len(found), generator=generator_of(targets))[: MOST_MASKS * len(labels)]
     pairs, rows, columns = found[chosen.to(found.device)].unbind(1)

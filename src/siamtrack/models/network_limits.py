@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from siamtrack.errors import SettingsError
 from siamtrack.settings import check_limits
+
+STRIDE_PX = 8
+WHOLE_TEMPLATE_PX = 127  # in which the last cell ends with the last pixel
 
 
 def check_network(settings: Any, *, smallest_template: int) -> None:
@@ -15,7 +19,7 @@ def check_network(settings: Any, *, smallest_template: int) -> None:
         smallest_template: side in pixels of the smallest template that gives a map.
 
     Raises:
-        SettingsError: a number outside its range.
+        SettingsError: a number outside its range, or a template that does not end with a cell.
     """
     limits: dict[str, tuple[float, float]] = {
         "width": (0.001, 100),
@@ -24,3 +28,17 @@ def check_network(settings: Any, *, smallest_template: int) -> None:
         "search_size": (settings.template_size, 4096),
     }
     check_limits(settings, limits)
+    check_whole(settings.template_size)
+
+
+def check_whole(template_size: int) -> None:
+    """Whether the last cell of a template ends with its last pixel, as the tracking procedure takes for granted.
+
+    Raises:
+        SettingsError: pixels are left over.
+    """
+    if over := (template_size - WHOLE_TEMPLATE_PX) % STRIDE_PX:
+        raise SettingsError(
+            f"The setting template_size is {template_size}, which leaves {over} px over at its border, and boxes would lie "
+            f"beside the target; expected {WHOLE_TEMPLATE_PX} px, or a multiple of {STRIDE_PX} px more."
+        )

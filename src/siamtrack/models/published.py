@@ -68,12 +68,13 @@ class Fit:
 
 
 def fit_of(form: Format, found: Mapping[str, Any]) -> Fit | None:
-    """The format with its best network for these parameters; None where they have nothing in common."""
+    """The format with its best network for these parameters; None where they have less than half of the names in common."""
     network = form.build(found)
     if network is None:
         return None
     names = form.names(network)
-    return Fit(format=form, network=network, names=names) if found.keys() & names.keys() else None
+    shared = len(found.keys() & names.keys())
+    return Fit(format=form, network=network, names=names) if 2 * shared >= min(len(found), len(names)) else None
 
 
 def fitted_width(counts: Sequence[tuple[int, int]]) -> float:

@@ -27,6 +27,7 @@ from siamtrack.layers.cir import BACKBONES, SMALLEST_PX, TOTAL_STRIDE_PX, CIRBac
 from siamtrack.layers.rpn_heads import UpChannelHead
 from siamtrack.layers.xcorr import cross_correlation, grouped_cross_correlation
 from siamtrack.models.model import Loss, Model
+from siamtrack.models.network_limits import check_whole
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
 from siamtrack.models.siamfc import siamfc_losses, siamfc_procedure
 from siamtrack.settings import check_limits
@@ -65,6 +66,8 @@ class SiamDWNetworkSettings:
                 "anchor_scores": (1, 2),
             },
         )
+        if self.head == "siamrpn":
+            check_whole(self.template_size)
 
 
 class SiamDWFC(nn.Module):

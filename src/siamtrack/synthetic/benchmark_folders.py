@@ -15,8 +15,6 @@ Frames are JPEG of quality 95. The list of names is written last, when all seque
 
 from __future__ import annotations
 
-import struct
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from numpy.typing import NDArray
 
 from siamtrack.box import ABSENT, Box
 from siamtrack.errors import DataError, SettingsError, nearest
+from siamtrack.mask_files import palette_png
 from siamtrack.synthetic.made_folder import begin_folder, new_folders, row_text, write_bytes, write_picture, write_text
 from siamtrack.synthetic.truth import Labelled
 
@@ -186,7 +185,7 @@ class DAVIS(Layout):
             if number == 0:
                 numbers = _those_there_first(frame.identity)
             write_picture(pictures / f"{number:05}.jpg", frame.image)
-            write_bytes(masks / f"{number:05}.png", palette_png(numbers[frame.identity]))
+            write_bytes(masks / f"{number:05}.png", palette_png(numbers[frame.identity], davis_palette()))
 
     def write_lists(self, out: Path, names: Sequence[str]) -> None:
         """See `Layout`."""
@@ -248,21 +247,6 @@ def davis_palette() -> NDArray[np.uint8]:
     colours = 128 * bits[:, :3] + 64 * bits[:, 3:]
     colours[colours == 192] = 191
     return np.where(number[:, None] < 22, colours, number[:, None]).astype(np.uint8)
-
-
-def palette_png(labels: NDArray[np.uint8]) -> bytes:
-    """A PNG file whose pixels are numbers, shape (H, W), that stand for colours of `davis_palette`; OpenCV writes none."""
-    height, width = labels.shape
-    lines = np.hstack([np.zeros((height, 1), np.uint8), labels])  # each begins with its filter: none
-    chunks = (
-        (b"IHDR", struct.pack(">2I5B", width, height, 8, 3, 0, 0, 0)),  # 8 bits, palette
-        (b"PLTE", davis_palette().tobytes()),
-        (b"IDAT", zlib.compress(lines.tobytes())),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
 
 
 def _those_there_first(identity: NDArray[np.uint8]) -> NDArray[np.uint8]:

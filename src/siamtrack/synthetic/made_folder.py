@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamtrack.datasets.annotations.media import files_in
 from siamtrack.errors import OutputError
 from siamtrack.image import Image
 from siamtrack.output_paths import check_folder
@@ -52,11 +53,15 @@ def begin_folder(out: Path, content: Mapping[str, Any], *, growing: str | None =
     if there and CONTENT not in there:
         raise OutputError(f"'{out}' holds something else ({', '.join(there[:3])}); give a new folder.")
     found = _read_content(out) if there else {}
-    if len(there) > 1:  # a folder in which nothing was finished yet is as good as a new one
+    if any(path != out / CONTENT for path in files_in(out)):
         _check_same(out, found, wanted, growing)
         if growing is None or found[growing] == wanted[growing]:
             return
         wanted[_MADE_WITH] = found[_MADE_WITH]
+    elif there:  # and nothing was finished, which is as good as a new folder where the description is one of ours
+        _check_what(out, found, wanted)
+        if not {"format", _MADE_WITH} <= found.keys():
+            raise _says_nothing(out)
     make_folder(out)
     write_text(out / CONTENT, json.dumps(wanted, indent=1) + "\n")
 
@@ -67,13 +72,21 @@ def _read_content(out: Path) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict) or "what" not in found:
-        raise OutputError(f"'{out / CONTENT}' does not say what the folder is made of; give a new folder.")
+        raise _says_nothing(out)
     return found
 
 
+def _says_nothing(out: Path) -> OutputError:
+    return OutputError(f"'{out / CONTENT}' does not say what the folder is made of as siamtrack does; give a new folder.")
+
+
+def _check_what(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    if found["what"] != wanted["what"]:
+        raise OutputError(f"'{out}' holds something else ({found['what']}, not {wanted['what']}); give a new folder.")
+
+
 def _check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], growing: str | None) -> None:
-    if found.get("what") != wanted.get("what"):
-        raise OutputError(f"'{out}' holds something else ({found.get('what')}, not {wanted.get('what')}); give a new folder.")
+    _check_what(out, found, wanted)
     if found.get("format") != FORMAT:
         raise OutputError(f"'{out}' was begun by another version of siamtrack, which drew otherwise; give a new folder.")
     other = differences(found, wanted, but=(_MADE_WITH, growing or ""))

@@ -1,6 +1,6 @@
 """The pictures that training pairs are made of: still images, cut-out objects, annotated tracks; found in folders.
 
-What a folder may hold, at any depth:
+What a folder may hold, at any depth; names that begin with a dot count for nothing:
 * a PNG or WebP image with a transparent part (alpha below one half): a cut-out object;
 * `NAME_seg.png` beside an image NAME: a label map whose segments are cut-out objects (as in BSDS500);
 * `annotations.json` beside images: {"NAME": {"boxes": [[x, y, w, h], ...], "polygons": [[x1, y1, x2, y2, ...], ...]}}, or
@@ -137,7 +137,7 @@ def find_material(folders: Sequence[Path]) -> Material:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"The data folder '{folder}' does not exist; give folders that hold images.")
-        for directory in [folder, *sorted(p for p in folder.rglob("*") if p.is_dir())]:
+        for directory in [folder, *sorted(p for p in folder.rglob("*") if p.is_dir() and _is_shown(p.relative_to(folder)))]:
             if (directory / "groundtruth.txt").is_file():
                 tracks.append(_track(directory))
             elif not (directory.parent / "groundtruth.txt").is_file():
@@ -150,6 +150,11 @@ def find_material(folders: Sequence[Path]) -> Material:
             f"{', '.join(sorted(PICTURE_ENDINGS))}."
         )
     return Material(tuple(stills), tuple(cutouts), tuple(tracks))
+
+
+def _is_shown(path: Path) -> bool:
+    """Whether no part of the path begins with a dot, as names of what is half written and of macOS's own files do."""
+    return not any(part.startswith(".") for part in path.parts)
 
 
 def _pictures(directory: Path) -> tuple[list[Still], list[Cutout]]:
@@ -177,7 +182,8 @@ def _pictures(directory: Path) -> tuple[list[Still], list[Cutout]]:
 
 
 def _images(directory: Path) -> Iterator[Path]:
-    return (p for p in sorted(directory.iterdir()) if p.suffix.lower() in PICTURE_ENDINGS and p.is_file())
+    found = (p for p in sorted(directory.iterdir()) if p.suffix.lower() in PICTURE_ENDINGS and p.is_file())
+    return (p for p in found if not p.name.startswith("."))
 
 
 def _has_alpha(path: Path) -> bool:

@@ -210,10 +210,10 @@ def write_squares(settings: SquaresSettings, out: Path) -> Iterator[Path]:
             continue
         with new_folders([out / name]) as (part,):
             (part / "img").mkdir()
-            write_text(part / "groundtruth.txt", row_text(squares.box) * settings.images)
             for number in range(settings.images):
                 write_picture(part / "img" / f"{number:05}.png", squares.image(group, number))
                 yield out / name / "img" / f"{number:05}.png"
+            write_text(part / "groundtruth.txt", row_text(squares.box) * settings.images)
 
 
 def draw_square(

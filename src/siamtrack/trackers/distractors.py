@@ -8,9 +8,11 @@ distractors d_i. A proposal p is ranked by f(z, p) - a * mean_i f(d_i, p); and k
 over the frames t with weights b_t = sum_(i < t) (r / (1 - r))^i.
 
 Differences between paper and this code:
-* f: the paper combines kernels, as correlation is linear, before anything else is computed. Heads that go on behind the
-  correlation (SiamRPN++'s) are not linear in it. Here f is the probability of the target, computed once for the mean kernel
-  of the target and once for that of its distractors; so the score of the target stays what it is.
+* f: the paper's is the similarity, and it combines kernels, as correlation is linear, before anything else is computed. Heads
+  that go on behind the correlation (SiamRPN++'s) are not linear in it. Here f is the logit of the target, computed once for the
+  mean kernel of the target and once for that of its distractors, and below 0 it is no likeness; the rank is the probability of
+  the difference. Probabilities themselves would say nothing: of a target and of its double they are 0.99 both. The score of
+  the target stays what the network says.
 * The paper's ranks have no penalty and no window; here f(z, p) is multiplied with the penalty first, and the window is added
   last, as in tracking without distractors. The paper ranks its best proposals again, here all of them are.
 * Weights: for the paper's r = 0.01 they are 1 to 1.01, so that the mean is nearly the plain one over all frames. t counts the
@@ -63,7 +65,7 @@ class Memory:
     def learnt(
         self,
         template: NDArray[np.float32],
-        target: NDArray[np.float32],
+        target: NDArray[np.float32] | None,
         distractors: NDArray[np.float32],
         s: DistractorSettings,
     ) -> tuple[NDArray[np.float32], Memory]:
@@ -71,18 +73,19 @@ class Memory:
 
         Args:
             template: mean kernels of the target before it, (C, h, w).
-            target: kernels of the target in it, (C, h, w).
+            target: kernels of the target in it, (C, h, w); None: they are not learnt.
             distractors: kernels of its distractors there, (D, C, h, w); D may be 0.
             s: how fast is learnt.
         """
         others = [kernels for kernels in distractors if np.isfinite(kernels).all()]
-        knows_target = bool(np.isfinite(target).all())
-        if not knows_target and not others:
+        if target is not None and not np.isfinite(target).all():
+            target = None
+        if target is None and not others:
             return template, self
         ratio = s.learning_rate / (1 - s.learning_rate)
         weight = (1 - ratio ** (self.learnt_frames + 1)) / (1 - ratio)
         learnt = replace(self, learnt_frames=self.learnt_frames + 1)
-        if s.learns_target and knows_target:
+        if target is not None:
             learnt = replace(learnt, target_weight=self.target_weight + weight)
             template = template + np.float32(weight / learnt.target_weight) * (target - template)
         if others:
@@ -91,6 +94,24 @@ class Memory:
             mean = before + np.float32(weight / total) * (np.mean(others, 0) - before)
             learnt = replace(learnt, distractors=mean, distractors_weight=total)
         return template, learnt
+
+
+def less_alike(scores: NDArray[np.float64], alike: NDArray[np.float64], s: DistractorSettings) -> NDArray[np.float64]:
+    """Probabilities of the target, less what is like its distractors.
+
+    Args:
+        scores: f(z, p) as a probability, any shape; NaN stays.
+        alike: f(d, p) as a probability, of the same shape; 0 where there are no distractors, which changes nothing.
+        s: how much it counts.
+    """
+    with np.errstate(divide="ignore"):
+        likeness = np.maximum(_logit(alike), 0.0)
+    odds_against = (1 - scores) * np.exp(s.weight * likeness)
+    return np.where(likeness > 0, scores / (scores + odds_against), scores)
+
+
+def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.log(probability) - np.log1p(-np.minimum(probability, 1 - 1e-12)))
 
 
 def distractors_among(boxes: NDArray[np.float64], scores: NDArray[np.float64], target: int, s: DistractorSettings) -> list[int]:

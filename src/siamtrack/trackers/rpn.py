@@ -41,7 +41,7 @@ from siamtrack.errors import SettingsError
 from siamtrack.image import Image
 from siamtrack.settings import check_limits
 from siamtrack.trackers.anchors import AnchorSettings
-from siamtrack.trackers.distractors import DistractorSettings, Memory, distractors_among
+from siamtrack.trackers.distractors import DistractorSettings, Memory, distractors_among, less_alike
 from siamtrack.trackers.first_frame import first_frame
 from siamtrack.trackers.long_term import LongTermSettings
 from siamtrack.trackers.mask import NO_PART, MaskSettings, Part, placed, windows_around, with_masks
@@ -76,7 +76,7 @@ class RPNSettings:
             "template_size": (16, 4096),
             "search_size": (self.template_size, 4096),
             "small_share": (0, 1),
-            "small_search_size": (self.template_size, 4096),
+            "small_search_size": (self.template_size if self.small_share else 1, 4096),
             "context": (0, 4),
             "penalty_k": (0, 100),
             "window_influence": (0, 1),
@@ -226,9 +226,11 @@ class RPNTracker:
         share = np.array(influences)[:, None]
         with np.errstate(all="ignore"):  # what is not finite is left out below
             change = penalties(found.boxes, sizes, penalty_k=s.penalty_k, context=s.context, template_size=s.template_size)
-            likely = change * found.scores - s.distractors.weight * look.alike
+            likely = change * less_alike(found.scores, look.alike, s.distractors)
             ranks = likely * (1 - share) + found.window * share
-        usable = np.isfinite(ranks) & np.isfinite(found.boxes).all(1)
+            # as the image has them: what is finite in the patch may not be so there
+            placed = found.boxes * np.array([self._px(state) for state in states])[:, None, None]
+            usable = np.isfinite(ranks) & np.isfinite(change) & np.isfinite(placed).all(1) & (placed[:, 2:] > 0).all(1)
         best = np.where(usable, ranks, -np.inf).argmax(1).tolist()
         return [
             Choice(choice, float(found.scores[row, choice]), s.lr * float(change[row, choice] * found.scores[row, choice]))
@@ -259,11 +261,17 @@ class RPNTracker:
     def _learn(self, frame: Image, states: list[RPNState], seen: Sequence[tuple[int, Sequence[Box]]]) -> None:
         """Puts kernels of targets, after their move, and of their distractors into the states; in one call for all."""
         s = self.settings
-        shown = [(states[place].fill, box) for place, others in seen for box in (states[place].box, *others)]
+        own = s.distractors.learns_target
+        seen = [(place, others) for place, others in seen if own or others]
+        if not seen:
+            return
+        shown = [
+            (states[place].fill, box) for place, others in seen for box in ((states[place].box,) if own else ()) + tuple(others)
+        ]
         patches = [cut(frame, box.center, context_side(box.w, box.h, s.context), s.template_size, fill) for fill, box in shown]
         kernels = iter(self.network.embed(np.stack(patches)))
         for place, others in seen:
-            state, target = states[place], next(kernels)
+            state, target = states[place], next(kernels) if own else None
             distractors = np.array([next(kernels) for _ in others])
             template, memory = state.memory.learnt(state.template, target, distractors, s.distractors)
             states[place] = replace(state, template=template, memory=memory)
@@ -320,6 +328,7 @@ def _limited(value: float, low: float, high: float) -> float:
 
 
 SETTINGS = RPNSettings
+OF_THE_NETWORK = ("template_size", "anchors", "mask.strides", "mask.sides", "mask.pads")
 TRACKER = RPNTracker
 
 PRESETS = {
@@ -349,6 +358,15 @@ PRESETS = {
     "SiamRPNBIG": {"search_size": 271, "small_share": 0.004, "penalty_k": 0.055, "window_influence": 0.42, "lr": 0.295},
     "SiamRPNvot": {"search_size": 271, "penalty_k": 0.04, "window_influence": 0.44, "lr": 0.45},
     "SiamRPNotb": {"search_size": 271, "penalty_k": 0.22, "window_influence": 0.40, "lr": 0.30},
+    # the inference of DaSiamRPN's paper, sec. 3.3, 3.4 and 4.1, which its code lacks; what it leaves open is SiamRPNvot's
+    "DaSiamRPN": {
+        "search_size": 255,
+        "penalty_k": 0.04,
+        "window_influence": 0.44,
+        "lr": 0.45,
+        "long_term": {"search_size": 767, "growth": 512, "low": 0.8, "high": 0.95},
+        "distractors": {"most": 3},
+    },
     # HonglinChu/SiamTrackers, NanoTrack/models/config/configv3.yaml
     "nanotrackv3": {"penalty_k": 0.138, "window_influence": 0.455, "lr": 0.348},
     # foolwood/SiamMask, experiments/siammask_sharp/config_*.json

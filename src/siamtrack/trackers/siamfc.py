@@ -299,4 +299,5 @@ class SiamFCTracker:
 
 
 SETTINGS = SiamFCSettings
+OF_THE_NETWORK = ("template_size",)
 TRACKER = SiamFCTracker

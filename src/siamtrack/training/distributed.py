@@ -63,12 +63,17 @@ class World:
         if self.size > 1:
             batch_norm.share(network, self.device)
 
-    def parallel(self, module: nn.Module) -> nn.Module:
-        """The module with gradients averaged over all processes; to be renewed when other parameters learn."""
+    def parallel(self, module: nn.Module, *, in_part: bool) -> nn.Module:
+        """The module with gradients averaged over all processes; to be renewed when other parameters learn.
+
+        Args:
+            module: what is trained.
+            in_part: whether the loss does not reach all of its parameters that learn.
+        """
         if self.size == 1 or not any(p.requires_grad for p in module.parameters()):
             return module
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=devices)
+        return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=in_part)
 
 
 @contextmanager

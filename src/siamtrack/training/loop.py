@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from siamtrack.errors import SettingsError, TrainingError
-from siamtrack.layers.imagenet import load_imagenet
+from siamtrack.models.backbone_weights import imagenet_state
 from siamtrack.training.checkpoint import (
     BEST,
     CHECKPOINTS,
@@ -71,7 +71,7 @@ def train(
         folder: of the run; made if missing.
         teacher: a network whose features or score maps are learnt too; needs a `teacher_weight` or `teacher_response_weight`.
         initial: a network to begin with in place of random weights.
-        imagenet: weights to begin the backbone with, see `siamtrack.layers.imagenet`. A run that goes on needs them no more.
+        imagenet: weights to begin the backbone with, see `siamtrack.models.backbone_weights`; not needed to go on.
         workers: processes that make pairs, for each process that trains; 0: it makes them itself.
         device: "cpu", "cuda", "auto" or as PyTorch names it.
 
@@ -137,7 +137,7 @@ class _Run:
         if initial is not None:
             network.load_state_dict(network.state_dict() | initial.state_dict())  # what it lacks begins anew
         if imagenet is not None:
-            load_imagenet(network.backbone, imagenet)
+            network.backbone.load_state_dict(imagenet_state(network, imagenet))
         world.share_batch_norm(network)
         for module in (network, teacher):
             if module is not None:
@@ -182,7 +182,7 @@ class _Run:
                 if within == 0 or step == first:
                     others = enter_epoch(learner.network, learner.optimizer, recipe, epoch)
                     if others or step == first:  # other parameters learn from here on
-                        self._module = self.world.parallel(self.objective)
+                        self._module = self.world.parallel(self.objective, in_part=recipe.loss == "refinement")
                 set_learning_rate(learner.optimizer, recipe.learning_rate_at(step))
                 self.objective.teacher_share = recipe.teacher_share_at(step)
                 totals = self._gradients(batch)

@@ -17,9 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from siamtrack.errors import OutputError, SettingsError, TrainingError, WeightsError
-from siamtrack.layers.imagenet import converted
-from siamtrack.layers.mobilenet import MobileNetV2
-from siamtrack.layers.resnet import ResNet
+from siamtrack.models.backbone_weights import imagenet_state, is_published
 from siamtrack.settings import from_mapping, read_toml
 from siamtrack.training.checkpoint import RUN_WEIGHTS, last_checkpoint, load_checkpoint
 from siamtrack.training.parameters import entry_of, first_epoch_of
@@ -122,7 +120,7 @@ def _check_learns(recipe: Recipe, initial: nn.Module | None, imagenet: Mapping[s
     if not never:
         return
     with torch.device("meta"):
-        from_imagenet = isinstance(recipe.kind.build(recipe.network).backbone, ResNet | MobileNetV2)
+        from_imagenet = is_published(recipe.kind.build(recipe.network))
     of_backbone = all(prefix.split(".")[0] == "backbone" for prefix in never)
     ways = "--backbone FILE with weights from ImageNet, or --from MODEL" if from_imagenet and of_backbone else "--from MODEL"
     raise SettingsError(
@@ -135,13 +133,8 @@ def _check_imagenet(recipe: Recipe, initial: nn.Module | None, imagenet: Mapping
     if initial is not None:
         raise SettingsError("A run begins with a network or with an ImageNet backbone; give --from or --backbone, not both.")
     with torch.device("meta"):
-        backbone = recipe.kind.build(recipe.network).backbone
-    if not isinstance(backbone, ResNet | MobileNetV2):
-        raise SettingsError(
-            f"The model {recipe.model} has the backbone {type(backbone).__name__}; ImageNet weights are read for ResNet and "
-            "MobileNetV2. Leave --backbone out, or train siamrpnpp."
-        )
-    converted(backbone, imagenet)
+        network = recipe.kind.build(recipe.network)
+    imagenet_state(network, imagenet)
 
 
 def _differences(found: Any, wanted: Any) -> str:

@@ -23,7 +23,7 @@ def optimizer_of(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         SettingsError: a table of the recipe names no parameter, or nothing is left to learn.
     """
     groups: dict[tuple[float, float, bool], list[Tensor]] = {}
-    frozen = _norm_parameters(network) if recipe.batch_norm == "frozen" else frozenset()
+    frozen = _norm_scales(network) if recipe.batch_norm == "frozen" else frozenset()
     names = [name for name, _ in network.named_parameters()]
     for table in ("first_epoch", "rate_factor"):
         for prefix in getattr(recipe, table):
@@ -66,7 +66,7 @@ def enter_epoch(network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Re
         parameter.requires_grad_(wanted)
     network.train()
     for module in _norms(network):
-        module.train(any(p.requires_grad for p in module.parameters()))
+        module.train(recipe.batch_norm == "train" and any(p.requires_grad for p in module.parameters()))
     return changed
 
 
@@ -74,9 +74,9 @@ def _norms(network: nn.Module) -> Iterable[nn.Module]:
     return (m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
 
 
-def _norm_parameters(network: nn.Module) -> frozenset[str]:
-    inside = {id(p) for module in _norms(network) for p in module.parameters()}
-    return frozenset(name for name, p in network.named_parameters() if id(p) in inside)
+def _norm_scales(network: nn.Module) -> frozenset[str]:
+    scales = {id(module.weight) for module in _norms(network)}
+    return frozenset(name for name, p in network.named_parameters() if id(p) in scales)
 
 
 def _begins(name: str, prefix: str) -> bool:

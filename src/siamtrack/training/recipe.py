@@ -82,7 +82,7 @@ class Recipe:
     weight_decay: float = 5e-4  # of convolution kernels; biases and batch norm have none
     clip_norm: float = 0.0  # of the gradient of all parameters together; 0: none
     ema_decay: float = 0.0  # the result is this moving average of the weights over steps; 0: the weights themselves
-    batch_norm: str = "train"  # or frozen: keeps the statistics and the scale that the run starts with
+    batch_norm: str = "train"  # or frozen: statistics and scale stay what the run starts with, biases learn
     first_epoch: dict[str, float] = field(default_factory=dict)  # names of parameters that begin so learn from then on; inf
     rate_factor: dict[str, float] = field(default_factory=dict)  # ... have this times the learning rate
     teacher_weight: float = 0.0  # of the mean squared distance to a teacher's features; needs a teacher
@@ -204,9 +204,9 @@ class Recipe:
             ratio = self.final_learning_rate / self.learning_rate
             return self.learning_rate * math.pow(ratio, (epoch - early) / max(1, self.epochs - early - 1))
         if self.schedule == "steps":
-            return self.learning_rate * math.pow(self.drop_factor, epoch // self.drop_epochs)
+            return self.learning_rate * math.pow(self.drop_factor, (epoch - early) // self.drop_epochs)
         if self.schedule == "constant":
             return self.learning_rate
-        start = warmup if self.warmup_share else 0
+        start = warmup if self.warmup_share else early * self.steps_per_epoch
         cosine = (1 + math.cos(math.pi * (step - start) / max(1, self.steps - start))) / 2
         return self.final_learning_rate + cosine * (self.learning_rate - self.final_learning_rate)
