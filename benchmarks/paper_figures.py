@@ -111,8 +111,10 @@ def dasiamrpn() -> Any:
     proposer = Proposer(tracker.settings.anchors, tracker.settings.template_size)
     settings = WorldSettings(most_objects=2, look_alikes=1.0, exits=0.0, occluders=0.0, largest=0.35)
     best: tuple[float, Any] = 0.0, None
-    for scene, target in (pair for pair, _ in zip(_scenes(settings), range(24), strict=False)):
+    for scene, target in (pair for pair, _ in zip(_scenes(settings), range(40), strict=False)):
         truth = [frame.boxes for frame in scene.frames(60)]
+        if len(truth[0]) < 2:
+            continue
         before: Any = None
         for time, state in _followed(tracker, scene, target, range(1, 60)):
             found = proposer.proposals(network.maps, tracker.settings.search_size)

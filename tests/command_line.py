@@ -19,7 +19,8 @@ from siamtrack.results import Row
 from siamtrack.synthetic.scene import Scene
 from siamtrack.video import VideoWriter
 
-FAST = ("--set", "scales=1")
+FAST = ("--model", "siamfc", "--set", "scales=1")
+FAST_TRACKER = ("--tracker", *FAST[1:])
 FRAMES = 24
 INPUT, MODEL, EXTRA, OUTPUT, INTERRUPTED = 2, 3, 4, 5, 130  # exit codes
 

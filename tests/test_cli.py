@@ -138,7 +138,7 @@ def test_quiet_says_nothing(clip: Path, tmp_path: Path) -> None:
 
 
 def test_settings_change_what_is_done(clip: Path, tmp_path: Path) -> None:
-    for name, options in (("a", ()), ("b", ("--set", "window_influence=0.9", "--set", "scale_damping=0"))):
+    for name, options in (("a", ()), ("b", ("--set", "window_influence=0.9", "--set", "lr=0"))):
         assert run("track", clip, *box(0), "--out", tmp_path / f"{name}.csv", "--limit", 4, *options).code == 0
     a, b = ((tmp_path / f"{name}.csv").read_text(encoding="utf-8") for name in "ab")
     assert a != b

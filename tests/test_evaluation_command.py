@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from command_line import EXTRA, FAST, INPUT, INTERRUPTED, MODEL, OUTPUT, Ended, run, scene
+from command_line import EXTRA, FAST_TRACKER, INPUT, INTERRUPTED, MODEL, OUTPUT, Ended, run, scene
 from evaluation_runs import benchmark
 
 from siamtrack import library
@@ -54,7 +54,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: dict[str
     monkeypatch.setattr(
         library, "_benchmarks", lambda: known | {"otb-small": replace(benchmark(), **{"read": read} | described)}
     )
-    given = ("evaluate", "--benchmark", "otb-small", "--root", tmp_path / "data", "--workers", 1, *FAST)
+    given = ("evaluate", "--benchmark", "otb-small", "--root", tmp_path / "data", "--workers", 1, *FAST_TRACKER)
     return lambda *arguments: run(*given, *arguments, folder=tmp_path)
 
 

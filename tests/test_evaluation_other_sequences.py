@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from command_line import FAST, INPUT, OUTPUT, Ended, refused, run, scene
+from command_line import FAST_TRACKER, INPUT, OUTPUT, Ended, refused, run, scene
 from evaluation_runs import HEIGHT, WIDTH, Scripted, benchmark, done, sequence, truth
 from result_files import run as one_run
 from result_files import sequence as unpictured
@@ -106,7 +106,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 def _evaluated(folder: Path, *more: object) -> Ended:
-    given = ("--benchmark", "plain", "--root", "clips", "--workers", 1, *FAST, *more)
+    given = ("--benchmark", "plain", "--root", "clips", "--workers", 1, *FAST_TRACKER, *more)
     return run("evaluate", *given, folder=folder)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from command_line import run
+from command_line import FAST_TRACKER, run
 from evaluation_runs import benchmark, frames
 
 from siamtrack.box import Box
@@ -124,7 +124,7 @@ def test_its_experiment_on_got10k_gives_our_numbers(
     overall = performance["siamfc"]["overall"]
     assert (numbers["ao"], numbers["sr50"]) == pytest.approx((overall["ao"], overall["sr"]), abs=1e-9)
     assert 0.3 < numbers["ao"] < 1
-    arguments = ["--benchmark", "got10k-val", "--root", got10k_folder, "--sequences", ",".join(NAMES), "--set", "scales=1"]
+    arguments = ["--benchmark", "got10k-val", "--root", got10k_folder, "--sequences", ",".join(NAMES), *FAST_TRACKER]
     assert run("evaluate", *arguments, "--results", tmp_path / "ours", "--workers", 1).code == 0
     for name in NAMES:
         theirs = np.loadtxt(tmp_path / "results" / "GOT-10k" / "siamfc" / name / f"{name}_001.txt", delimiter=",")
@@ -159,7 +159,7 @@ def _names_of_2013() -> list[str]:
 def _experiment(which: str, root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Runs and scores siamfc, with its pictures shown to nobody."""
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    tracker = GOT10kTracker(open_model(threads=1, overrides=["scales=1"]), name="siamfc")
+    tracker = GOT10kTracker(open_model("siamfc", threads=1, overrides=["scales=1"]), name="siamfc")
     places = {"result_dir": str(folder / "results"), "report_dir": str(folder / "reports")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the toolkit's own making

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from command_line import EXTRA, INPUT, render, run, scene
+from command_line import EXTRA, FAST, INPUT, render, run, scene
 
 from siamtrack.box import Box
 from siamtrack.errors import BoxError, DataError, SiamtrackError
@@ -27,7 +27,7 @@ from siamtrack.image import Image
 from siamtrack.library import EMBEDDED, open_model
 from siamtrack.tracking import Prediction, track
 
-COMMAND = [sys.executable, "-m", "siamtrack", "vot", "--threads", "1", "--set", "scales=1", "--set", "start_box=min-max"]
+COMMAND = [sys.executable, "-m", "siamtrack", "vot", "--threads", "1", *FAST, "--set", "start_box=min-max"]
 IMAGE = np.zeros((48, 64, 3), np.uint8)
 LOG: list[str] = []  # the package's client fails without one
 SLANTED = (20.0, 10.0, 30.0, 10.0, 35.0, 20.0, 25.0, 20.0)
@@ -114,8 +114,8 @@ def test_the_lines_for_the_toolkit_run_the_same_tracker_anywhere(tmp_path: Path)
 
 def test_a_name_stays_a_name_and_a_model_that_cannot_be_opened_is_told_at_once() -> None:
     command = run("vot", "--ini").out.splitlines()[-1]
-    assert "--model siamfc " in command
-    assert run("vot", "--ini", "--set", "scale=1").code == INPUT
+    assert "--model siamnano " in command
+    assert run("vot", "--ini", "--set", "lrr=1").code == INPUT
     assert "start_box" in run("vot", "--ini", "--set", "start_box=round").error
 
 
@@ -293,7 +293,7 @@ def test_the_command_follows_as_the_library_does(tmp_path: Path) -> None:
     client = pytest.importorskip("trax.client")
     boxes = [Box(*(round(v, 4) for v in scene().box(0, target))) for target in (0, 1)]  # as TraX will send them
     frames = list(read(render(tmp_path / "video.mp4", 6)))
-    steps = list(track(open_model(threads=1, overrides=["scales=1"]), frames, boxes))
+    steps = list(track(open_model("siamfc", threads=1, overrides=["scales=1"]), frames, boxes))
     paths = [tmp_path / f"{number}.png" for number in range(6)]
     for path, frame in zip(paths, frames, strict=True):
         assert cv2.imwrite(str(path), frame.image[..., ::-1])

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import run
+from command_line import FAST, FAST_TRACKER, run
 
 from siamtrack.evaluation.foreign import read_results
 from siamtrack.evaluation.scoring import score
@@ -86,7 +86,7 @@ class Workspace:
     def ours(self, protocol: str) -> Path:
         """Runs ours, and gives the folder that holds the toolkit's layout."""
         arguments = ["--benchmark", "vot2018", "--root", self.dataset, "--sequences", ",".join(NAMES), "--protocol", protocol]
-        settings = ["--set", "scales=1", "--set", "preset=vot-python", "--workers", 1]
+        settings = [*FAST_TRACKER, "--set", "preset=vot-python", "--workers", 1]
         ended = run("evaluate", *arguments, *settings, "--results", self.path / "siamtrack", "--name", "ours")
         assert ended.code == 0, ended.err
         return self.path / "siamtrack" / "ours" / "vot2018" / protocol
@@ -99,7 +99,7 @@ def workspace(tmp_path: Path) -> Workspace:
     assert run("synth", "world", "--out", made.dataset, *options).code == 0
     (tmp_path / "config.yaml").write_text("registry: [./trackers.ini]\nstack: ./stack.yaml\n")
     (tmp_path / "stack.yaml").write_text(STACK)
-    stanza = run("vot", "--ini", "--threads", 1, "--set", "scales=1").out
+    stanza = run("vot", "--ini", "--threads", 1, *FAST).out
     (tmp_path / "trackers.ini").write_text(stanza + "\n[ours]\nprotocol = trax\ncommand = false\n")
     return made
 

@@ -253,7 +253,21 @@ def wait_for(path: Path, rows: int, process: subprocess.Popen[str]) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a single process")
 def test_interruption_keeps_what_was_done(tmp_path: Path) -> None:
     clip = render(tmp_path / "clip.mp4", 150)
-    command = ["track", str(clip), *BOX, "--out", "b.jsonl", "--video", "v.mp4", "--sheet", "s.png", "--set", "scales=15"]
+    command = [
+        "track",
+        str(clip),
+        *BOX,
+        "--out",
+        "b.jsonl",
+        "--video",
+        "v.mp4",
+        "--sheet",
+        "s.png",
+        "--model",
+        "siamfc",
+        "--set",
+        "scales=15",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTIBLE, *command], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmark_files import add_lines, add_pictures
-from command_line import INPUT, refused, run
+from command_line import FAST, FAST_TRACKER, INPUT, refused, run
 
 from siamtrack import bench
 from siamtrack.box import Boxes
@@ -155,7 +155,7 @@ def test_evaluate_runs_on_what_synth_has_written(tmp_path: Path) -> None:
         line = ("synth", "world", "--layout", layout, "--out", layout, "--sequences", 1, "--frames", 3, "--size", "160x120")
         assert run(*line, folder=tmp_path).code == 0
         line = ("evaluate", "--benchmark", "plain", "--root", layout, "--results", f"of-{layout}", "--workers", 1)
-        ended = run(*line, "--set", "scales=1", folder=tmp_path)
+        ended = run(*line, *FAST_TRACKER, folder=tmp_path)
         assert ended.code == 0, ended.err
         assert "1 of 1 sequences are finished" in ended.out
 
@@ -166,7 +166,7 @@ def test_evaluate_runs_on_what_synth_has_written(tmp_path: Path) -> None:
 def test_track_finds_the_frames_of_a_sequence(tmp_path: Path) -> None:
     list(write_square_video(SQUARE, tmp_path / "square"))
     list(write_square_video(SQUARE, tmp_path / "file" / "a.mp4"))
-    box = ("--box", "26,18,12,12", "--set", "scales=1", "--quiet")
+    box = ("--box", "26,18,12,12", *FAST, "--quiet")
     for source, name in (("square", "square.csv"), ("square/img", "img.csv"), ("file", "a.csv")):
         assert run("track", source, *box, folder=tmp_path).code == 0
         assert [row.frame for row in read_rows(tmp_path / name)] == list(range(6))
@@ -195,7 +195,7 @@ def test_frame_finds_the_frames_of_a_sequence(tmp_path: Path) -> None:
 def test_bench_times_on_the_frames_of_a_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "CANDIDATES", [("openvino", "auto"), ("openvino", "float32")])
     list(write_square_video(SQUARE, tmp_path / "square"))
-    box = ("--box", "26,18,12,12", "--set", "scales=1")
+    box = ("--box", "26,18,12,12", *FAST)
     ended = run("bench", "square", *box, "--frames", 3, folder=tmp_path)
     assert "1 target;" in ended.out, ended.err
     (tmp_path / "empty").mkdir()
@@ -205,7 +205,7 @@ def test_bench_times_on_the_frames_of_a_sequence(tmp_path: Path, monkeypatch: py
 def test_pictures_of_its_own_go_before_those_of_a_folder_inside(tmp_path: Path) -> None:
     add_pictures(tmp_path / "a", range(1, 3))
     add_pictures(tmp_path / "a" / "img", range(1, 5))
-    assert run("track", "a", "--box", "5,5,12,12", "--set", "scales=1", "-q", folder=tmp_path).code == 0
+    assert run("track", "a", "--box", "5,5,12,12", *FAST, "-q", folder=tmp_path).code == 0
     assert len(read_rows(tmp_path / "a.csv")) == 2
     assert frames_of(tmp_path / "a") == tmp_path / "a" / "img"  # of a sequence
 

@@ -29,7 +29,7 @@ from siamtrack.model_folder import (
 from siamtrack.settings import from_mapping, read_toml, with_overrides
 from siamtrack.tracking import Network, Tracker
 
-DEFAULT_MODEL = "siamfc"
+DEFAULT_MODEL = "siamnano"
 RUNTIMES = ("openvino", "onnx", "torch")
 CATCH_ALL = "folder"  # a person's own annotated videos: asked last, as it takes many layouts
 EMBEDDED = Path(__file__).parent / "weights"

@@ -94,15 +94,17 @@ def models(
     if card is not None:
         _print_card(card)
         return
-    table = _table("name", "weights", "scales", "int8", "size", "licence")
+    table = _table("name", "weights", "masks", "scales", "int8", "size", "licence")
     for entry in model_names().values():
         folder = read_model_folder(entry.folder)
         size = sum(path.stat().st_size for path in entry.folder.iterdir()) / 1e6
         int8 = "yes" if folder.has_int8 else "no"
-        scales = str(settings_of(entry.name).get("scales", 1))
-        table.add_row(entry.name, entry.folder.name, scales, int8, f"{size:.1f} MB", folder.description.licence)
+        masks = "yes" if folder.has_masks else "no"
+        scales = str(settings_of(entry.name).get("scales", "-"))
+        table.add_row(entry.name, entry.folder.name, masks, scales, int8, f"{size:.1f} MB", folder.description.licence)
     console.print(table)
-    console.print("Use one with --model NAME; 'siamtrack models --card NAME' says what it was made of and what it can do.")
+    console.print(f"Use one with --model NAME; without, it is {DEFAULT_MODEL}.")
+    console.print("'siamtrack models --card NAME' says what it was made of and what it can do.")
     console.print("A model of your own is a folder that 'siamtrack export' made: --model FOLDER.")
 
 

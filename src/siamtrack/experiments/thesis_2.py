@@ -13,14 +13,11 @@ from siamtrack.experiments.published import THESIS_2_PX
 from siamtrack.experiments.report import Folder, Table, picture
 from siamtrack.experiments.snapshots import snapshots
 from siamtrack.experiments.videos import SQUARE_FRAMES, origins, square_videos
-from siamtrack.library import DEFAULT_MODEL
 
 NAME = "thesis-2"
 
 
-def run_thesis_2(
-    out: Path, *, model: str = DEFAULT_MODEL, seed: int = 0, device: str = "auto", watch: Watch = unwatched
-) -> Table:
+def run_thesis_2(out: Path, *, model: str = "siamfc", seed: int = 0, device: str = "auto", watch: Watch = unwatched) -> Table:
     """Follows the square of the video with steps of up to 4 px with a model, and writes the folder.
 
     Args:

@@ -24,7 +24,6 @@ from siamtrack.experiments.squares_training import (
 )
 from siamtrack.experiments.thesis_1 import TRAINED
 from siamtrack.experiments.videos import SQUARE_FRAMES, Video, origins, square_videos, videos_in
-from siamtrack.library import DEFAULT_MODEL
 
 NAME = "thesis-3"
 _COMPARISON = {
@@ -49,7 +48,7 @@ class Compared(NamedTuple):
     """
 
     trained: Path | None = None
-    model: str = DEFAULT_MODEL
+    model: str = "siamfc"
     videos: Path | None = None
 
 
