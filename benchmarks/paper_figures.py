@@ -106,7 +106,7 @@ def siamrpn() -> Any:
 
 
 def dasiamrpn() -> Any:
-    """Where a double is likelier than the target, and no longer after what is like the remembered double counts less."""
+    """Where a double is as likely as the target, and what is left of it where what is like the remembered one counts less."""
     tracker, network = _recorded("siamnano", "distractors.most=3")
     proposer = Proposer(tracker.settings.anchors, tracker.settings.template_size)
     settings = WorldSettings(most_objects=2, look_alikes=1.0, exits=0.0, occluders=0.0, largest=0.35)
@@ -121,15 +121,17 @@ def dasiamrpn() -> Any:
             if before is not None and len(found.scores) > 1:  # something is remembered
                 ranks = less_alike(found.scores[0], found.scores[1], tracker.settings.distractors)
                 boxes = _placed(found, before, tracker.settings)
-                on = [iou(boxes, truth[time][object_]) for object_ in (target, 1 - target)]
-                likely, ranked = int(found.scores[0].argmax()), int(ranks.argmax())
-                if on[1][likely] > 0.5 > 0.2 > on[0][likely] and on[0][ranked] > 0.5:
-                    change = float(ranks[ranked] - ranks[likely])
-                    if change > best[0]:
-                        best = change, (network.patches[0, 0].copy(), found, ranks)
+                on, off = (iou(boxes, truth[time][one]) > 0.5 for one in (target, 1 - target))
+                if not on.any() or not off.any() or iou(truth[time][target], truth[time][1 - target]) > 0.05:
+                    before = state
+                    continue
+                likely, fallen = found.scores[0][off].max(), found.scores[0][off].max() - ranks[off].max()
+                kept = ranks[on].max() - ranks[off].max()
+                if likely > 0.9 and kept > 0 and fallen > best[0]:
+                    best = float(fallen), (network.patches[0, 0].copy(), found, ranks)
             before = state
     if best[1] is None:
-        raise SystemExit("No frame of these scenes has a double that is likelier than the target and is ranked behind it.")
+        raise SystemExit("No frame of these scenes has a double that is as likely as the target and is ranked behind it.")
     patch, found, ranks = best[1]
     figure, axes = plt.subplots(1, 2, figsize=(7, 3.5))
     for axis, values, title in (
@@ -160,11 +162,11 @@ def siammask() -> Any:
     figure, rows = plt.subplots(len(times), 2 + len(refine.after), figsize=(2.2 * (2 + len(refine.after)), 2.3 * len(times)))
     for row, _ in zip(rows, _followed(tracker, scene, target, times), strict=True):
         row[0].imshow(network.patches[0, 0])
-        row[0].set_title("search patch")
         for axis, maps in zip(row[1:], steps[-1 - len(refine.after) :], strict=True):
-            last = len(maps) == 1
-            axis.imshow(1 / (1 + np.exp(-maps[0])) if last else np.abs(maps).mean(0), cmap="gray", vmin=0)
-            axis.set_title("mask" if last else f"{maps.shape[-1]} x {maps.shape[-1]} cells")
+            axis.imshow(1 / (1 + np.exp(-maps[0])) if len(maps) == 1 else np.abs(maps).mean(0), cmap="gray", vmin=0)
+    sides = [f"{maps.shape[-1]} x {maps.shape[-1]} cells" for maps in steps[-1 - len(refine.after) : -1]]
+    for axis, title in zip(rows[0], ("search patch", *sides, "mask"), strict=True):
+        axis.set_title(title)
     return _bare(figure, rows.ravel())
 
 
