@@ -40,7 +40,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {  # kind, set
         {"head": "depthwise"},
         ("siamrpn_alex_dwxcorr", "siamrpn_alex_dwxcorr_16gpu", "siamrpn_alex_dwxcorr_otb"),
     ),
-    "AlexNet": ("siamrpn", {}, ("SiamRPNvot", "SiamRPNotb")),
+    "AlexNet": ("siamrpn", {}, ("SiamRPNvot", "SiamRPNotb", "DaSiamRPN")),
     "AlexNet, wide": ("siamrpn", {"width": 2.0}, ("SiamRPNBIG",)),
     "CIResNet22": ("siamdw", {}, tuple(f"SiamFCRes22_{name}" for name in BENCHMARKS)),
     "CIResInception22": (

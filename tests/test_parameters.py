@@ -78,7 +78,7 @@ def test_names_that_are_no_parameters_are_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("siamdw-paper", r"random kernels in backbone\.stem, which never learn: first_epoch is inf\. Give --from MODEL;"),
+        ("siamdw-paper", r"random kernels in backbone\.stem, which never learn: first_epoch is inf\. Give --backbone FILE"),
         ("siamrpnpp-paper", "in backbone, which never learn: .* Give --backbone FILE with .* ImageNet, or --from MODEL;"),
         ("siammask-refine-paper", r"in backbone, neck, head, mask\.head, which never learn: .* Give --from MODEL; or"),
         ("siammask-small", "in backbone, head, which never learn: .* Give --from MODEL; or"),

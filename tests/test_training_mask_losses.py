@@ -177,7 +177,15 @@ def test_a_trained_network_learns_masks_and_nothing_else(tmp_path: Path) -> None
     """From one without the branch: what it has stays as it is to the last bit, the statistics of its batch norms, too."""
     torch.manual_seed(0)
     plain = model_kind("nanotrack").build(NanoTrackNetworkSettings(width=0.25, tower=1))
-    texts = ("network.width=0.25", "network.tower=1", "epochs=1", "pairs_per_epoch=8", "batch_size=4", "validation_pairs=0")
+    texts = (
+        "network.width=0.25",
+        "network.tower=1",
+        "network.expansion=1",
+        "epochs=1",
+        "pairs_per_epoch=8",
+        "batch_size=4",
+        "validation_pairs=0",
+    )
     recipe = read_recipe("siammask-small", overrides=texts)
     before = {name: value.clone() for name, value in plain.state_dict().items()}
     trained = train(recipe, TrainingData(world=WorldData()), tmp_path / "run", initial=plain, workers=0)

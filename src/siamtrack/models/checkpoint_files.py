@@ -60,7 +60,8 @@ def _recipe(path: Path) -> Any:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # without reading the tensors
     except Exception:  # what it is, and that it is none, is said where its tensors are read
         return None
-    return content.get("recipe") if isinstance(content, Mapping) else None
+    recipe = content.get("recipe") if isinstance(content, Mapping) else None
+    return recipe if isinstance(recipe, Mapping) and "model" in recipe else None  # before there were others, all were SiamFC
 
 
 def _values(path: Path) -> dict[str, Any]:

@@ -27,11 +27,8 @@ _STRANGERS = {  # networks that are not known here, by a beginning that only the
     "ban_head.": "NanoTrack",
     "fc.": _CLASSIFIER,
     "classifier.": _CLASSIFIER,
-    "layer1.0.": _BACKBONE,
-    "layer0.0.": _BACKBONE,
-    "features.conv1.": _BACKBONE,
-    "features.0.": _BACKBONE,
 }
+_BACKBONES = ("layer1.0.", "layer0.0.", "features.conv1.", "features.0.")  # how names begin in files of a backbone alone
 
 
 def described(network: nn.Module) -> dict[str, str]:
@@ -81,6 +78,8 @@ def _recognised(path: Path, found: Mapping[str, Any]) -> Fit:
     if not alike and (nested := _fits(path, inner)):
         title = _best(nested, inner).format.title
         alike = f"a checkpoint of {title}, with '{prefix}.' before every name; save that part of it alone"
+    if not alike and any(name.startswith(_BACKBONES) for name in found):
+        alike = _BACKBONE
     raise WeightsError(
         f"'{path}' is no checkpoint of a network that is known. {f'It looks like {alike}. ' if alike else ''}"
         f"It holds {listed(found) or 'nothing'}. Known are the formats of {', '.join(dict.fromkeys(f.title for f in FORMATS))}."

@@ -153,6 +153,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "SiamRPNBIG": {"width": 2.0, "search_size": 271},
     "SiamRPNvot": {"search_size": 271},
     "SiamRPNotb": {"search_size": 271},
+    "DaSiamRPN": {},  # of its paper
 }
 """Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`."""
 
