@@ -168,4 +168,9 @@ def test_what_the_command_line_says(tmp_path: Path) -> None:
     small = f"search_size={MOBILENET.template_size - 1}"
     refused(["export", "tracker.pth", "--out", "m", "--set", small], INPUT, "search_size is 126", folder=tmp_path)
     refused(["export", "tracker.pth", "--out", "m", "--set", "template_size=135"], INPUT, "built for 127", folder=tmp_path)
-    refused(["export", "tracker.pth", "--out", "m", "--set", "anchors.stride=16"], INPUT, "setting anchors is", folder=tmp_path)
+    refused(
+        ["export", "tracker.pth", "--out", "m", "--set", "anchors.stride=16"],
+        INPUT,
+        "setting anchors.stride is 16",
+        folder=tmp_path,
+    )

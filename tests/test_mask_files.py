@@ -94,7 +94,7 @@ def test_a_file_of_run_lengths(tmp_path: Path) -> None:
 def test_paths_that_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "holiday.png").write_bytes(b"")
-    with pytest.raises(OutputError, match="exists and is no empty folder"):
+    with pytest.raises(OutputError, match="holds other files; expected a new or an empty folder"):
         MaskWriter(tmp_path / "full", targets=1)
     with pytest.raises(OutputError, match="at most 255 targets"):
         MaskWriter(tmp_path / "many", targets=256)
@@ -108,7 +108,7 @@ def test_paths_that_are_refused(tmp_path: Path) -> None:
 def test_the_folder_that_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     assert MaskWriter(Path(name), targets=1).path == tmp_path
-    with pytest.raises(OutputError, match="no empty folder"):
+    with pytest.raises(OutputError, match="holds other files"):
         MaskWriter(Path("/"), targets=1)
 
 

@@ -136,7 +136,7 @@ def assert_masks_come_from_the_command_line(folder: Path, frame: NDArray[np.uint
     assert (folder / "cut.webm").is_file()
     refused([*follow, "--masks", "others"], INPUT, "gives boxes and no masks", "leave out --masks", folder=folder)
     assert not (folder / "others").exists()
-    refused([*follow, *outputs, "--model", "model"], OUTPUT, "'masks' exists and is no empty folder", folder=folder)
+    refused([*follow, *outputs, "--model", "model"], OUTPUT, "'masks' holds other files", folder=folder)
     refused([*follow, "--set", "mask.threshold=0.5"], INPUT, "mask", folder=folder)
 
 

@@ -57,7 +57,8 @@ class MaskWriter:
         if targets > MOST_TARGETS:
             raise OutputError(f"A PNG file numbers at most {MOST_TARGETS} targets, not {targets}; write a .json file.")
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise OutputError(f"'{path}' exists and is no empty folder; give another name, so that nothing is lost.")
+            found = "is a file" if path.is_file() else "holds other files"
+            raise OutputError(f"'{path}' {found}; expected a new or an empty folder, so that nothing is lost.")
         check_folder(path)
 
     def __enter__(self) -> Self:

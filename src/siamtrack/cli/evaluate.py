@@ -54,9 +54,7 @@ Pack = Annotated[Path | None, typer.Option(metavar="FILE", help="Zip archive for
 Threads = Annotated[int, typer.Option(metavar="N", min=1, help="Of each worker.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Of the tracker: scales=5, or the protocol: start_box=min-max. Repeatable."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Of the tracker: lr=0.5, or the protocol: start_box=min-max. Repeatable."),
 ]
 
 

@@ -20,7 +20,7 @@ Precision = Annotated[str, typer.Option(metavar="NAME", help="auto (the hardware
 Device = Annotated[str, typer.Option(metavar="NAME", help="Of the torch runtime: cpu, cuda, mps, ...")]
 Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="Use at most so many.", show_default="all")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the tracker: scales=5. Repeatable.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the tracker: lr=0.5. Repeatable.")
 ]
 RecipeOverrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe: epochs=5. Repeatable.")

@@ -99,7 +99,7 @@ def track(
                 option = "--masks" if masks else "--cut-out"
                 raise InputError(
                     f"The model '{model}' gives boxes and no masks with these settings; leave out {option}, or take a model "
-                    "that can, with a mask.threshold above 0."
+                    "that can, such as siammask-small, with a mask.threshold above 0."
                 )
             stopped = _write_all(_steps(tracker, frames, boxes, limit, quiet=quiet), outputs)
     _end(outputs, stopped, quiet=quiet)

@@ -19,7 +19,7 @@ from siamtrack.library import DEFAULT_MODEL
 Ini = Annotated[bool, typer.Option("--ini", metavar="", help="Print the lines for the toolkit's trackers.ini and end.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Of the tracker: scales=5, or start_box=min-max. Repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Of the tracker: lr=0.5, or start_box=min-max. Repeatable."),
 ]
 
 

@@ -142,7 +142,7 @@ class RPNTracker:
         if self.settings.mask.threshold and not hasattr(network, "masks"):
             raise SettingsError(
                 f"The setting mask.threshold is {self.settings.mask.threshold:g}, but this model gives boxes alone; leave it "
-                "at 0, or take a model that gives masks, such as one exported from a checkpoint of SiamMask."
+                "at 0, or take a model that gives masks, such as siammask-small."
             )
         self._proposer = Proposer(self.settings.anchors, self.settings.template_size)
 
@@ -328,7 +328,7 @@ def _limited(value: float, low: float, high: float) -> float:
 
 
 SETTINGS = RPNSettings
-OF_THE_NETWORK = ("template_size", "anchors", "mask.strides", "mask.sides", "mask.pads")
+OF_THE_NETWORK = ("template_size", "anchors.stride", "mask.strides", "mask.sides", "mask.pads")
 TRACKER = RPNTracker
 
 PRESETS = {
