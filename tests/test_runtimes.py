@@ -103,7 +103,8 @@ def test_shapes_and_types(folder: Path, runtime: str, precision: str) -> None:
         assert templates.shape[0] == targets
         assert templates.ndim == 4
         assert [values.shape for values in maps[: len(expected)]] == [(targets, scales, *shape) for shape in expected]
-        assert len(maps) == len(expected) or opened(folder).has_masks  # what masks are made of follows
+        of_masks = 1 + len(settings.mask.strides) if opened(folder).has_masks else 0  # the correlation, and layers, follow
+        assert len(maps) == len(expected) + of_masks
         assert {values.dtype for values in (templates, *maps)} == {np.dtype(np.float32)}
         assert all(np.isfinite(values).all() for values in (templates, *maps))
         assert (patches == kept[0]).all()

@@ -84,7 +84,9 @@ def open_model(
     module = _tracker_module(folder.description.tracker)
     settings = from_mapping(module.SETTINGS, folder.description.settings, where=str(folder.path / "model.toml"))
     changed = with_overrides(replace(settings, **preset), overrides)
-    check_of_network(folder.description.tracker, changed, settings)
+    # model.toml can be edited by hand; the size that the network was built for stands beside it
+    built = replace(settings, template_size=folder.description.network.get("template_size", settings.template_size))
+    check_of_network(folder.description.tracker, changed, built)
     settings = changed
     network = open_network(folder, runtime=runtime, precision=precision, device=device, threads=threads)
     tracker: Tracker[Any] = module.TRACKER(network, settings)
