@@ -84,7 +84,7 @@ def evaluate(
     """
     from siamtrack.evaluation.layouts import VOT_EXPERIMENTS
     from siamtrack.evaluation.protocols import check_protocol, settings_for
-    from siamtrack.evaluation.protocols_masks import MASKS, check_masks, video_of
+    from siamtrack.evaluation.protocols_masks import MASKS, check_masks
     from siamtrack.evaluation.runner import Where, tasks_of
     from siamtrack.evaluation.runner import evaluate as run
     from siamtrack.evaluation.store import ResultStore
@@ -102,9 +102,7 @@ def evaluate(
     opener = partial(open_model, tracker, **how, overrides=of_tracker)
     store = ResultStore(results, tracker=name or Path(tracker).name, benchmark=found, protocol=protocol)
     where = Where(workers=workers or os.cpu_count() or 1, ray=ray, threads=threads)
-    whole = wanted
-    if protocol == MASKS and sequences is not None:  # objects of a video are followed together
-        whole = opened(benchmark, root, ",".join(sorted({video_of(one) for one in wanted})))[1]
+    whole = wanted if sequences is None else _with_their_videos(wanted, benchmark, root, protocol)
     tasks = tasks_of(whole, protocol, settings)
     _tell_task(store, tasks, where)
     opened_here = opener()
@@ -117,6 +115,15 @@ def evaluate(
         store.pack(pack)
         console.print(f"{pack} is ready for the server.")
     _tell_score(store, wanted, settings.vot.name if protocol in VOT_EXPERIMENTS else found.preset)
+
+
+def _with_their_videos(wanted: list[BenchmarkSequence], benchmark: str, root: Path, protocol: str) -> list[BenchmarkSequence]:
+    """Those that must run for some of the sequences: where masks are given, all objects of a video are followed together."""
+    from siamtrack.evaluation.protocols_masks import MASKS, video_of
+
+    if protocol != MASKS:
+        return wanted
+    return opened(benchmark, root, ",".join(sorted({video_of(one) for one in wanted})))[1]
 
 
 def _check_pack(path: Path, benchmark: Benchmark, protocol: str, *, part: bool) -> None:
