@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,50 @@ def test_several_targets_are_lost_each_for_itself() -> None:
             alone[number], (single,) = tracker.step(frame, alone[number])
             assert single == prediction
     assert [state.frames_lost for state in states] == [0, 3, 0]
+
+
+def test_a_lost_target_is_looked_for_within_the_frame() -> None:
+    """It left on the right and comes back on the left, where a patch around its last place does not reach."""
+    leaving, back = Box(420, 140, 60, 40), Box(10, 150, 60, 40)
+    frames = [drawn(leaving)] * 3 + [FRAME] * 2 + [drawn(back)] * 3
+    found = []
+    for inside in (False, True):
+        wide = LongTermSettings(search_size=831, low=0.6, high=0.9, stays_inside=inside)
+        boxes, _ = follow(RPNTracker(SaysOfItself(), RPNSettings(long_term=wide)), frames, leaving)
+        assert boxes[2:4] == [boxes[1]] * 2
+        found.append(float(iou(np.array(boxes[-1]), np.array(back))))
+    assert found[0] == 0
+    assert found[1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("center", "side", "middle"),
+    [
+        ((450, 180), 100, (430, 180)),  # as far as it has to go
+        ((10, 20), 100, (50, 50)),
+        ((240, 180), 100, (240, 180)),
+        ((450, 20), 400, (280, 180)),  # larger than the frame is high: it lies in the middle of that
+        ((450, 20), 900, (240, 180)),
+    ],
+)
+def test_where_the_patch_of_a_lost_target_lies(center: tuple[float, float], side: float, middle: tuple[float, float]) -> None:
+    assert LongTermSettings(stays_inside=True).middle(center, side, 480, 360) == middle
+    assert LongTermSettings().middle(center, side, 480, 360) == center
+
+
+@pytest.mark.parametrize(("whole_size", "sizes"), [(False, (30, 40)), (True, (60, 40))])
+def test_a_lost_target_has_the_size_in_which_it_was_last_seen_whole(whole_size: bool, sizes: tuple[float, float]) -> None:
+    """What leaves is cut off by the border of the frame, and so is its box; what comes back is not."""
+    long_term = replace(AT_ONCE, whole_size=whole_size)
+    tracker = RPNTracker(SaysOfItself(), RPNSettings(long_term=long_term, lr=1.0))
+    leaving = Box(450, 140, 30, 40)
+    states = tracker.start(drawn(BOX), [BOX])
+    states, _ = tracker.step(drawn(BOX), states)
+    states = [replace(states[0], center=leaving.center, size=(30.0, 40.0))]
+    for frame in (drawn(leaving), FRAME):
+        states, (prediction,) = tracker.step(frame, states)
+    assert states[0].frames_lost == 1
+    assert prediction.box[2:] == pytest.approx(sizes, abs=2)
 
 
 def test_a_frame_without_any_proposal_loses_the_target() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,24 @@ def test_objects_leave_and_come_back() -> None:
     assert sum("10" in h and "01" in h[h.index("10") :] for h in histories if "10" in h) >= 2
     stays = World(replace(SMALL, exits=0, most_objects=1, occluders=0, camera=0), BuiltIn(), seed=1)
     assert all(stays.scene(n).truth(0, time)[1] > 0 for n in range(8) for time in range(0, 600, 20))
+
+
+def test_objects_come_back_from_the_other_side() -> None:
+    """What goes round the frame is out of view when it does, and is seen before and after it."""
+    chosen = replace(SMALL, exits=1, elsewhere=1, most_objects=2, look_alikes=0.5, occluders=0, motion=2.0, largest=0.3)
+    seen_on_both_sides = 0
+    for scene in (scene_of(n, chosen) for n in range(8)):
+        for target in range(scene.objects):
+            truth = [scene.truth(target, time) for time in range(300)]
+            for time, ((before, seen_before), (after, seen_after)) in enumerate(pairwise(truth)):
+                if abs(after[0] - before[0]) > SMALL.width / 2 or abs(after[1] - before[1]) > SMALL.height / 2:
+                    assert seen_before == seen_after == 0, (scene, target, time)
+            middles = [box[0] + box[2] / 2 for box, seen in truth if seen > 0.5]
+            last = [seen for _, seen in truth]
+            gone = last.index(0) if 0 in last else len(last)
+            sides = {x > SMALL.width / 2 for x in middles} if 0 in last[:-1] and max(last[gone:]) > 0.5 else set()
+            seen_on_both_sides += len(sides) == 2
+    assert seen_on_both_sides >= 3
 
 
 def test_occluders_hide() -> None:

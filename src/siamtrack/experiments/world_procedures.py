@@ -35,21 +35,22 @@ QUICK_SCENES, QUICK_FRAMES = 8, 120
 F_PRESET = "vot-python"
 _TRIES = 400  # scenes, of which one has to suit
 _FIRST_SCENE = 2**42  # no training pair comes from there
+_AS_PUBLISHED = ("long_term.stays_inside=false", "long_term.whole_size=false")
 _VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     LONG_TERM: {
         "short-term": ("long_term.search_size=0",),
-        "at once": ("long_term.search_size=831", "long_term.growth=0"),
-        "growing": ("long_term.search_size=831", "long_term.growth=64"),
+        "831 px": ("long_term.search_size=831", "long_term.growth=0", *_AS_PUBLISHED),
+        "all of the frame": ("long_term.search_size=1535", "long_term.stays_inside=true", "long_term.whole_size=true"),
     },
     LOOK_ALIKES: {"without": ("distractors.most=0",), "with memory": ("distractors.most=3",)},
 }
 _WORLDS = {
-    LONG_TERM: WorldSettings(exits=1.0, most_objects=3, look_alikes=0.5, occluders=0.0),
+    LONG_TERM: WorldSettings(exits=1.0, elsewhere=1.0, most_objects=3, look_alikes=0.5, occluders=0.0),
     LOOK_ALIKES: WorldSettings(most_objects=2, look_alikes=1.0, exits=0.0, largest=0.35),
 }
 _CHOOSES: Mapping[str, Callable[[Subject, int], bool]] = {LONG_TERM: leaves, LOOK_ALIKES: crosses}
 _SCENES_ARE = {
-    LONG_TERM: "in which the target is out of view for some time and comes back",
+    LONG_TERM: "in which the target leaves the view and comes back from the other side, and is seen more after it than before",
     LOOK_ALIKES: "with two objects, one the double of the other, that come across each other",
 }
 

@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,10 +139,13 @@ def crosses(subject: Subject, frames: int) -> bool:
 
 
 def leaves(subject: Subject, frames: int) -> bool:
-    """Whether the target is not to be seen in two of these frames that are five apart, and in one after them."""
+    """Whether the target leaves, and is seen more after that than before, in every fifth of these frames.
+
+    It has left where it is not to be seen in two of these that follow each other.
+    """
     seen = [subject.scene.truth(subject.target, time)[1] >= LEAST_VISIBLE for time in range(0, frames, _LOOKED_AT)]
-    text = "".join("x" if one else "." for one in seen)
-    return "x.." in text and "x" in text[text.index("x..") + 3 :]
+    left = next((number for number, two in enumerate(pairwise(seen)) if not any(two)), len(seen))
+    return sum(seen[left:]) > sum(seen[:left])
 
 
 def _followed(trackers: Mapping[str, Tracker[Any]], subject: Subject, frames: int, watch: Watch) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -20,6 +21,7 @@ from siamtrack.warp import Matrix
 _LARGEST_PICTURE = 224  # px, longer side of an object's picture; a larger cut-out is averaged first
 _WAVES = 2  # sines a coordinate
 _FASTEST = 1.0  # radians a frame
+_OUT_OF_VIEW = 24.0  # px, beside the frame, for bends and smears
 
 
 class Wander:
@@ -74,10 +76,15 @@ class Thing:
     place: NDArray[np.float64]  # (2,), frame pixels, that it moves about
     wander: Wander  # of a `Pose`
     on_ground: bool  # moves with the ground; else with the camera, as what is filmed does
+    around: tuple[float, float] | None = None  # px in x and y after which it is on the other side; None: nowhere else
 
     def pose(self, time: float) -> Pose:
         """How it is placed in frame `time`."""
-        return Pose(*self.wander.at(time))
+        pose = Pose(*self.wander.at(time))
+        if self.around is None:
+            return pose
+        x, y = ((value + period / 2) % period - period / 2 for value, period in zip((pose.x, pose.y), self.around, strict=True))
+        return pose._replace(x=x, y=y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +150,7 @@ def _objects(rng: np.random.Generator, s: WorldSettings, supply: Supply) -> list
         same = rng.random() < 0.5
         double = _object(rng, s, first.levels if same else Levels(_relit(first.levels.picture, rng)))
         side = first.side * float(np.exp(rng.normal(0, 0.15)))
-        found[-1] = Thing(double.levels, side, double.place, double.wander, double.on_ground)
+        found[-1] = replace(double, side=side, around=double.around and _around(s, side))
     return [found[i] for i in rng.permutation(count)]
 
 
@@ -162,7 +169,17 @@ def _object(rng: np.random.Generator, s: WorldSettings, levels: Levels) -> Thing
         [reach * s.width, reach * s.height, GROWTH * s.growth, 0.5 * s.turning, 0.9 * s.turning, 10 * bends],
         [pace, 0.5 * pace, 0.012 * s.growth, turns, yaws, bends],
     )
-    return Thing(levels, share * s.unit, place, wander, on_ground=bool(rng.random() < 0.3))
+    on_ground = bool(rng.random() < 0.3)
+    if not (leaves and s.elsewhere and rng.random() < s.elsewhere):
+        return Thing(levels, share * s.unit, place, wander, on_ground)
+    # on the ground it might be carried into view where it goes round
+    return Thing(levels, share * s.unit, place, wander, on_ground=False, around=_around(s, share * s.unit))
+
+
+def _around(s: WorldSettings, side: float) -> tuple[float, float]:
+    """After how many pixels in x and y a thing of that side comes back from the other side: it is out of view by then."""
+    hidden = 0.75 * side * math.exp(GROWTH * s.growth) + _OUT_OF_VIEW  # half of its diagonal, and some
+    return s.width + 2 * hidden, s.height + 2 * hidden
 
 
 def _occluders(rng: np.random.Generator, s: WorldSettings, supply: Supply, objects: Sequence[Thing]) -> list[Thing]:

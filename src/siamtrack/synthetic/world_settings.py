@@ -36,6 +36,7 @@ class WorldSettings:
     look_alikes: float = 0.4  # share of scenes with several objects in which one has a double
     occluders: float = 0.4  # share of scenes with things that hide others
     exits: float = 0.15  # share of objects that leave the view and come back
+    elsewhere: float = 0.0  # share of those that come back from the other side
     light: float = 1.0  # factor on the change of light
     noise: float = 0.3  # share of scenes recorded with noise; in whole frames only
     compression: float = 0.3  # share of scenes recorded as JPEG; in whole frames only
@@ -49,7 +50,9 @@ class WorldSettings:
             "largest": (0.01, 2),
         }
         limits |= dict.fromkeys(("motion", "camera", "growth", "turning", "bending", "light"), (0.0, 10.0))
-        limits |= dict.fromkeys(("shutter", "look_alikes", "occluders", "exits", "noise", "compression"), (0.0, 1.0))
+        limits |= dict.fromkeys(
+            ("shutter", "look_alikes", "occluders", "exits", "elsewhere", "noise", "compression"), (0.0, 1.0)
+        )
         check_limits(self, limits)
         if self.smallest > self.largest:
             raise SettingsError(

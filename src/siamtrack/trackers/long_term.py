@@ -35,6 +35,8 @@ class LongTermSettings:
     low: float = 0.8  # score below which a target is lost
     high: float = 0.998  # score above which it is found again
     window_influence: float = 0.001  # share of the cosine window in the rank while it is lost
+    stays_inside: bool = False  # the patch of a lost target is moved into the frame, as far as it fits
+    whole_size: bool = False  # a lost target is looked for in the size in which it was last seen whole
 
     def __post_init__(self) -> None:
         check_limits(
@@ -55,6 +57,19 @@ class LongTermSettings:
             return search_size
         return min(self.search_size, search_size + self.growth * frames_lost) if self.growth else self.search_size
 
+    def middle(self, center: tuple[float, float], side: float, width: int, height: int) -> tuple[float, float]:
+        """Middle of the window in which a lost target is looked for, image pixels.
+
+        Args:
+            center: where it was taken to be.
+            side: of the window.
+            width: of the frame.
+            height: of the frame.
+        """
+        if not self.stays_inside:
+            return center
+        return _inside(center[0], side, width), _inside(center[1], side, height)
+
     def frames_lost(self, before: int, score: float) -> int:
         """Frames since the target was lost, after a frame with this score; NaN where there was no proposal."""
         if not self.search_size or score > self.high:
@@ -64,3 +79,8 @@ class LongTermSettings:
     def keeps_box(self, score: float) -> bool:
         """Whether the target stays where it was taken to be."""
         return bool(self.search_size) and not score >= self.low
+
+
+def _inside(center: float, side: float, extent: int) -> float:
+    """The nearest middle of an interval of that length within 0..extent; the middle of that, where it is longer."""
+    return extent / 2 if side >= extent else min(max(center, side / 2), extent - side / 2)

@@ -96,6 +96,7 @@ class RPNState:
     size: tuple[float, float]  # w, h, image pixels
     search_size: int  # px, side of the patch that it is searched in while it is not lost
     frames_lost: int = 0  # since it was lost; 0: it is not
+    whole: tuple[float, float] | None = None  # w, h when it was last surely seen, all of it; None: never, or not remembered
     memory: Memory = field(default_factory=Memory)
 
     @property
@@ -118,6 +119,7 @@ class Look(NamedTuple):
     found: Proposals
     alike: NDArray[np.float64]  # (N, K), how like the distractors each proposal is; 0 where there are none
     maps: Maps  # (N, 1, ...) each
+    middles: list[tuple[float, float]]  # of the N patches, image pixels
 
 
 class Spot(NamedTuple):
@@ -191,13 +193,13 @@ class RPNTracker:
             look = self._look(frame, members, size)
             found, choices = look.found, self._choose(members, look)
             for row, (place, choice) in enumerate(zip(places, choices, strict=True)):
-                moved[place], scores[place] = self._moved(states[place], found.boxes[row], choice, frame), choice.score
+                moved[place], scores[place] = self._moved(states[place], look, row, choice, frame), choice.score
                 if self._learns(moved[place], choice):
                     others = distractors_among(found.boxes[row], found.scores[row], choice.proposal, self.settings.distractors)
                     proposed = (found.boxes[row, :, other] for other in others)
-                    seen.append((place, [self._in_image(states[place], box, frame) for box in proposed]))
+                    seen.append((place, [self._in_image(states[place], box, look.middles[row], frame) for box in proposed]))
             if self.gives_masks:
-                spots += self._spots(members, choices, look.maps, places, size)
+                spots += self._spots(members, choices, look, places, size)
         if seen:
             self._learn(frame, moved, seen)
         predictions = [Prediction(box=state.box, score=score) for state, score in zip(moved, scores, strict=True)]
@@ -208,7 +210,8 @@ class RPNTracker:
     def _look(self, frame: Image, states: Sequence[RPNState], size: int) -> Look:
         """What there is in search patches of that size."""
         sides = np.array([[self._px(state) * size] for state in states])
-        patches = cut_windows(frame, [state.center for state in states], sides, size, [state.fill for state in states])
+        middles = [self._middle(state, float(side), frame) for state, (side,) in zip(states, sides, strict=True)]
+        patches = cut_windows(frame, middles, sides, size, [state.fill for state in states])
         wary = [row for row, state in enumerate(states) if state.memory.distractors is not None]
         templates = [state.template for state in states] + [states[row].memory.distractors for row in wary]
         maps = self.network.match(np.stack(templates), np.concatenate([patches, patches[wary]]))  # type: ignore[arg-type]
@@ -216,7 +219,7 @@ class RPNTracker:
         found = Proposals(every.boxes[: len(states)], every.scores[: len(states)], every.window)
         alike = np.zeros_like(found.scores)
         alike[wary] = every.scores[len(states) :]
-        return Look(found, alike, tuple(values[: len(states)] for values in maps))
+        return Look(found, alike, tuple(values[: len(states)] for values in maps), middles)
 
     def _choose(self, states: Sequence[RPNState], look: Look) -> list[Choice]:
         """The proposal of the highest rank, for each target."""
@@ -239,20 +242,23 @@ class RPNTracker:
             for row, choice in enumerate(best)
         ]
 
-    def _moved(self, state: RPNState, boxes: NDArray[np.float64], choice: Choice, frame: Image) -> RPNState:
-        """The state after a frame, but for what is learnt of it; boxes (4, K) of its proposals."""
+    def _moved(self, state: RPNState, look: Look, row: int, choice: Choice, frame: Image) -> RPNState:
+        """The state of the target in that row after a frame, but for what is learnt of it."""
         s = self.settings
         height, width = frame.shape[:2]
         lost = s.long_term.frames_lost(state.frames_lost, choice.score)
+        if lost and not state.frames_lost and state.whole and not _within(state.center, state.size, width, height):
+            state = replace(state, size=state.whole)
         if choice.proposal < 0 or s.long_term.keeps_box(choice.score):
             return replace(state, frames_lost=lost)
-        x, y, w, h = (boxes[:, choice.proposal] * self._px(state)).tolist()
-        center = _limited(state.center[0] + x, 0, width), _limited(state.center[1] + y, 0, height)
+        x, y, w, h = (look.found.boxes[row, :, choice.proposal] * self._px(state)).tolist()
+        center = _limited(look.middles[row][0] + x, 0, width), _limited(look.middles[row][1] + y, 0, height)
         size = (
             _limited((1 - choice.rate) * state.size[0] + choice.rate * w, s.min_size, width),
             _limited((1 - choice.rate) * state.size[1] + choice.rate * h, s.min_size, height),
         )
-        return replace(state, center=center, size=size, frames_lost=lost)
+        whole = s.long_term.whole_size and choice.score > s.long_term.high and _within(center, size, width, height)
+        return replace(state, center=center, size=size, frames_lost=lost, whole=size if whole else state.whole)
 
     def _learns(self, state: RPNState, choice: Choice) -> bool:
         s = self.settings.distractors
@@ -277,12 +283,12 @@ class RPNTracker:
             states[place] = replace(state, template=template, memory=memory)
 
     def _spots(
-        self, states: Sequence[RPNState], choices: Sequence[Choice], maps: Maps, places: Sequence[int], size: int
+        self, states: Sequence[RPNState], choices: Sequence[Choice], look: Look, places: Sequence[int], size: int
     ) -> Iterator[Spot]:
         """Where masks are to be made, of the targets that are somewhere."""
-        cells, as_published = maps[0].shape[-1], self.settings.mask.as_published
+        cells, as_published = look.maps[0].shape[-1], self.settings.mask.as_published
         windows = self.settings.mask.windows
-        _, _, correlation, *layers = (values[:, 0] for values in maps)
+        _, _, correlation, *layers = (values[:, 0] for values in look.maps)
         for number, (state, choice) in enumerate(zip(states, choices, strict=True)):
             if choice.proposal < 0 or self.settings.long_term.keeps_box(choice.score):
                 continue
@@ -291,7 +297,7 @@ class RPNTracker:
             x, y = (self._proposer.place(cell, cells, size) * px for cell in (column, row))
             yield Spot(
                 places[number],
-                (state.center[0] + x, state.center[1] + y),
+                (look.middles[number][0] + x, look.middles[number][1] + y),
                 self.settings.template_size * px,
                 windows_around(correlation[number], [layer[number] for layer in layers], row, column, windows=windows),
             )
@@ -310,16 +316,27 @@ class RPNTracker:
     def _searched(self, state: RPNState) -> int:
         return self.settings.long_term.searched(state.search_size, state.frames_lost)
 
-    def _in_image(self, state: RPNState, box: NDArray[np.float64], frame: Image) -> Box:
+    def _middle(self, state: RPNState, side: float, frame: Image) -> tuple[float, float]:
+        """Middle of the window of that side in which a target is looked for, image pixels."""
+        height, width = frame.shape[:2]
+        return self.settings.long_term.middle(state.center, side, width, height) if state.frames_lost else state.center
+
+    def _in_image(self, state: RPNState, box: NDArray[np.float64], middle: tuple[float, float], frame: Image) -> Box:
         """A proposal, in the limits that targets have."""
         height, width = frame.shape[:2]
         x, y, w, h = (box * self._px(state)).tolist()
-        center = _limited(state.center[0] + x, 0, width), _limited(state.center[1] + y, 0, height)
+        center = _limited(middle[0] + x, 0, width), _limited(middle[1] + y, 0, height)
         return Box.from_center(*center, _limited(w, self.settings.min_size, width), _limited(h, self.settings.min_size, height))
 
     def _px(self, state: RPNState) -> float:
         """Image pixels per patch pixel."""
         return context_side(*state.size, self.settings.context) / self.settings.template_size
+
+
+def _within(center: tuple[float, float], size: tuple[float, float], width: int, height: int) -> bool:
+    """Whether a box lies in the frame, all of it, and does not touch the border: there it may have been cut off."""
+    ends = zip(center, size, (width, height), strict=True)
+    return all(size / 2 + 1 <= middle <= extent - size / 2 - 1 for middle, size, extent in ends)
 
 
 def _limited(value: float, low: float, high: float) -> float:
