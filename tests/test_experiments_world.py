@@ -191,7 +191,7 @@ def subjects(monkeypatch: pytest.MonkeyPatch, small_worlds: None) -> list[Subjec
     scripts: dict[str, Script] = {
         "short-term": no_box,
         "831 px": half_box,
-        "all of the frame": true_box,
+        "1535 px, inside": true_box,
         "without": strays,
         "with memory": true_box,
     }
@@ -214,8 +214,8 @@ def test_the_f_of_long_term_tracking(tmp_path: Path, subjects: list[Subject]) ->
     table = run_long_term(tmp_path / "lt", Trying(model="siamfc", quick=True))
     assert list(table.columns) == ["procedure", "F", "precision", "recall", "mean overlap"]
     rows = {str(name): numbers for name, *numbers in table.rows}
-    assert list(rows) == ["short-term", "831 px", "all of the frame"]
-    assert rows["all of the frame"] == pytest.approx([1, 1, 1, 1], abs=1e-5)
+    assert list(rows) == ["short-term", "831 px", "1535 px, inside"]
+    assert rows["1535 px, inside"] == pytest.approx([1, 1, 1, 1], abs=1e-5)
     assert rows["831 px"] == pytest.approx([0.5, 0.5, 0.5, 0.5], abs=1e-5)
     assert rows["short-term"][0] == rows["short-term"][2] == rows["short-term"][3] == 0
     assert len(subjects) == 2

@@ -12,12 +12,14 @@ from made_up_proposals import Fake, Maps, Seeing, drawn, follow, proposed
 from siamtrack.box import Box, iou
 from siamtrack.errors import SettingsError
 from siamtrack.trackers.long_term import LongTermSettings
+from siamtrack.trackers.mask import MaskSettings
 from siamtrack.trackers.rpn import RPNSettings, RPNTracker
 
 BOX = Box(200, 140, 60, 40)
 GONE = Box(0, 0, 0, 0)
 FRAME = np.zeros((360, 480, 3), np.uint8)
 AT_ONCE = LongTermSettings(search_size=831, low=0.6, high=0.9)
+INSIDE = replace(AT_ONCE, stays_inside=True, whole_size=True)
 
 
 class SaysOfItself:
@@ -88,11 +90,12 @@ def test_between_the_thresholds_nothing_changes() -> None:
     assert [call[2] for call in network.calls] == [255, 831, 831]
 
 
-def test_several_targets_are_lost_each_for_itself() -> None:
+@pytest.mark.parametrize("long_term", [AT_ONCE, INSIDE])
+def test_several_targets_are_lost_each_for_itself(long_term: LongTermSettings) -> None:
     """One call for each size of patch among them, and the same boxes as alone."""
     stays, leaves, comes = Box(60, 50, 50, 40), BOX, Box(250, 260, 40, 50)
     network = SaysOfItself()
-    tracker = RPNTracker(network, RPNSettings(long_term=AT_ONCE))
+    tracker = RPNTracker(network, RPNSettings(long_term=long_term))
     frames = [drawn(stays, leaves, comes), drawn(stays, GONE, comes), drawn(stays), drawn(stays, GONE, comes)]
     states = tracker.start(frames[0], [stays, leaves, comes])
     alone = [tracker.start(frames[0], [box]) for box in (stays, leaves, comes)]
@@ -135,19 +138,72 @@ def test_where_the_patch_of_a_lost_target_lies(center: tuple[float, float], side
     assert LongTermSettings().middle(center, side, 480, 360) == center
 
 
-@pytest.mark.parametrize(("whole_size", "sizes"), [(False, (30, 40)), (True, (60, 40))])
-def test_a_lost_target_has_the_size_in_which_it_was_last_seen_whole(whole_size: bool, sizes: tuple[float, float]) -> None:
-    """What leaves is cut off by the border of the frame, and so is its box; what comes back is not."""
-    long_term = replace(AT_ONCE, whole_size=whole_size)
-    tracker = RPNTracker(SaysOfItself(), RPNSettings(long_term=long_term, lr=1.0))
+@pytest.mark.parametrize(("whole_size", "width"), [(False, 30), (True, 60)])
+@pytest.mark.parametrize("scores", [[0.99, 0.1], [0.99, 0.1, 0.75, 0.1], [0.75, 0.1]])
+def test_a_lost_target_has_the_size_in_which_it_was_seen_whole(scores: list[float], whole_size: bool, width: float) -> None:
+    """What leaves is cut off by the border of the frame, and so is its box; also where the score comes and goes."""
+    network = SaysOfItself()
+    tracker = RPNTracker(network, RPNSettings(long_term=replace(AT_ONCE, whole_size=whole_size), lr=1.0))
     leaving = Box(450, 140, 30, 40)
-    states = tracker.start(drawn(BOX), [BOX])
-    states, _ = tracker.step(drawn(BOX), states)
-    states = [replace(states[0], center=leaving.center, size=(30.0, 40.0))]
-    for frame in (drawn(leaving), FRAME):
+    (state,) = tracker.start(drawn(BOX), [BOX])
+    state = replace(state, center=leaving.center, size=(30.0, 40.0))
+    for network.certainty in scores:
+        (state,), (prediction,) = tracker.step(drawn(leaving), [state])
+    assert state.frames_lost
+    assert prediction.box[2:] == pytest.approx((width, 40), abs=2)
+    assert state.whole == ((60, 40) if whole_size else None)
+
+
+def test_what_is_lost_within_the_frame_keeps_its_size() -> None:
+    tracker = RPNTracker(SaysOfItself(), RPNSettings(long_term=INSIDE))
+    (state,) = tracker.start(drawn(BOX), [BOX])
+    state = replace(state, size=(30.0, 40.0))
+    (state,), (prediction,) = tracker.step(FRAME, [state])
+    assert state.frames_lost == 1
+    assert prediction.box[2:] == (30, 40)
+
+
+def test_a_whole_size_is_no_larger_than_the_frame() -> None:
+    tracker = RPNTracker(SaysOfItself(), RPNSettings(long_term=INSIDE))
+    (state,) = tracker.start(drawn(BOX), [BOX])
+    (state,), (prediction,) = tracker.step(np.zeros((30, 45, 3), np.uint8), [state])
+    assert state.frames_lost == 1
+    assert prediction.box[2:] == (45, 30)
+
+
+def test_a_target_that_is_not_lost_is_looked_for_around_itself() -> None:
+    corner = Box(430, 310, 40, 40)
+    patches = []
+    for long_term in (AT_ONCE, INSIDE):
+        network = SaysOfItself()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(network, "match", lambda _, seen, match=network.match: (patches.append(seen), match(_, seen))[1])
+            follow(RPNTracker(network, RPNSettings(long_term=long_term)), [drawn(corner)] * 2, corner)
+    assert np.array_equal(*patches)
+
+
+class Masking(SaysOfItself):
+    """Says that the middle third of each window is the target."""
+
+    def match(self, templates: np.ndarray, patches: np.ndarray) -> tuple[np.ndarray, ...]:  # type: ignore[override]
+        cls, loc = super().match(templates, patches)
+        return cls, loc, np.zeros((len(cls), 1, 1, *cls.shape[-2:]), np.float32)
+
+    def masks(self, cells: np.ndarray, *windows: np.ndarray) -> np.ndarray:
+        logits = np.full((len(cells), 63, 63), -9, np.float32)
+        logits[:, 21:42, 21:42] = 9
+        return logits
+
+
+def test_the_mask_of_what_is_found_in_a_moved_patch_lies_on_it() -> None:
+    leaving, back = Box(420, 140, 60, 40), Box(40, 150, 60, 40)
+    tracker = RPNTracker(Masking(), RPNSettings(long_term=INSIDE, mask=MaskSettings(threshold=0.5)))
+    states = tracker.start(drawn(leaving), [leaving])
+    for frame in (FRAME, FRAME, drawn(back)):
         states, (prediction,) = tracker.step(frame, states)
-    assert states[0].frames_lost == 1
-    assert prediction.box[2:] == pytest.approx(sizes, abs=2)
+    assert prediction.mask is not None
+    rows, columns = np.nonzero(prediction.mask)
+    assert (columns.mean(), rows.mean()) == pytest.approx(back.center, abs=10)
 
 
 def test_a_frame_without_any_proposal_loses_the_target() -> None:

@@ -25,6 +25,7 @@ from siamtrack.synthetic.material import Material
 from siamtrack.training.checkpoint import BEST, CHECKPOINTS, last_checkpoint, load_checkpoint
 from siamtrack.training.lessons import feature_loss, response_loss
 from siamtrack.training.loop import train
+from siamtrack.training.origin import _check_origin, origin_of
 from siamtrack.training.sources import TrainingData
 from siamtrack.training.teacher import check_teacher
 from siamtrack.training.validation import Validation
@@ -134,6 +135,20 @@ def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path, data: Trai
     with pytest.raises(TrainingError, match=f"other settings .*{next(iter(change))}"):
         train(replace(ONE_EPOCH, **change), data, tmp_path, workers=0)
     assert same(parameters(tmp_path), before)
+
+
+def test_a_run_from_before_a_setting_goes_on(tmp_path: Path, data: TrainingData) -> None:
+    """As if it had begun with the default of what did not exist then, and with nothing else."""
+    train(ONE_EPOCH, data, tmp_path, workers=0)
+    path = last_checkpoint(tmp_path)
+    assert path is not None
+    state = load_checkpoint(path)
+    del state["recipe"]["world"]["elsewhere"]
+    origin = origin_of(ONE_EPOCH, data, None, None)
+    _check_origin(tmp_path, state, origin)
+    state["recipe"]["world"]["exits"] = 0.9
+    with pytest.raises(TrainingError, match=r"other settings \(world\)"):
+        _check_origin(tmp_path, state, origin)
 
 
 def test_what_begins_at_random_and_late_is_told(tmp_path: Path, data: TrainingData, capsys: pytest.CaptureFixture[str]) -> None:

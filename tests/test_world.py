@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import DataError, SettingsError, TrainingError
 from siamtrack.image import Image
 from siamtrack.synthetic import supply
+from siamtrack.synthetic.casting import Thing, cast
 from siamtrack.synthetic.drawing import Bend, Layer, Levels, drawn, premultiplied
 from siamtrack.synthetic.material import Cutout, Material, Still, find_material
 from siamtrack.synthetic.supply import BuiltIn, Pictured
@@ -172,22 +174,39 @@ def test_objects_leave_and_come_back() -> None:
     assert all(stays.scene(n).truth(0, time)[1] > 0 for n in range(8) for time in range(0, 600, 20))
 
 
-def test_objects_come_back_from_the_other_side() -> None:
-    """What goes round the frame is out of view when it does, and is seen before and after it."""
-    chosen = replace(SMALL, exits=1, elsewhere=1, most_objects=2, look_alikes=0.5, occluders=0, motion=2.0, largest=0.3)
-    seen_on_both_sides = 0
-    for scene in (scene_of(n, chosen) for n in range(8)):
+@pytest.mark.parametrize("elsewhere", [0.0, 1.0])
+def test_objects_come_back_from_the_other_side(elsewhere: float) -> None:
+    """All of those that travel do, and few of the others."""
+    chosen = replace(SMALL, exits=1, elsewhere=elsewhere, most_objects=2, look_alikes=0.5, occluders=0, motion=2.0, largest=0.3)
+    returns: list[bool] = []
+    for scene in (scene_of(number, chosen) for number in range(8)):
         for target in range(scene.objects):
             truth = [scene.truth(target, time) for time in range(300)]
-            for time, ((before, seen_before), (after, seen_after)) in enumerate(pairwise(truth)):
-                if abs(after[0] - before[0]) > SMALL.width / 2 or abs(after[1] - before[1]) > SMALL.height / 2:
-                    assert seen_before == seen_after == 0, (scene, target, time)
-            middles = [box[0] + box[2] / 2 for box, seen in truth if seen > 0.5]
-            last = [seen for _, seen in truth]
-            gone = last.index(0) if 0 in last else len(last)
-            sides = {x > SMALL.width / 2 for x in middles} if 0 in last[:-1] and max(last[gone:]) > 0.5 else set()
-            seen_on_both_sides += len(sides) == 2
-    assert seen_on_both_sides >= 3
+            places = [(time, box[0] + box[2] / 2) for time, (box, seen) in enumerate(truth) if seen > 0]
+            gaps = [(a, b) for (before, a), (after, b) in pairwise(places) if after > before + 1]
+            returns += [abs(b - a) > 0.6 * SMALL.width for a, b in gaps]
+            steps = [abs(b - a) for (before, a), (after, b) in pairwise(places) if after == before + 1]
+            assert max(steps, default=0) < 0.3 * SMALL.width  # none jumps while it is seen
+    assert len(returns) > 5
+    assert all(returns) if elsewhere else np.mean(returns) < 0.3
+
+
+def test_what_goes_round_is_smeared_as_if_it_did_not() -> None:
+    thing = next(thing for thing in travelling() if thing.travel)
+    assert thing.travel is not None
+    straight = replace(thing, travel=thing.travel._replace(period=1e9))
+    for time in np.arange(0, 400, 0.7):
+        (_, before, after), (_, straight_before, straight_after) = (
+            one.poses(float(time), time - 0.25, time + 0.25) for one in (thing, straight)
+        )
+        assert after.x - before.x == pytest.approx(straight_after.x - straight_before.x, abs=1e-4)
+    assert max(abs(thing.poses(float(time))[0].x) for time in range(400)) <= thing.travel.period / 2
+
+
+def travelling() -> Iterator[Thing]:
+    chosen = replace(SMALL, exits=1, elsewhere=1, motion=2.0)
+    for number in range(20):
+        yield from cast(np.random.default_rng(number), chosen, BuiltIn()).objects
 
 
 def test_occluders_hide() -> None:

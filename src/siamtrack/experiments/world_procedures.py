@@ -35,12 +35,13 @@ QUICK_SCENES, QUICK_FRAMES = 8, 120
 F_PRESET = "vot-python"
 _TRIES = 400  # scenes, of which one has to suit
 _FIRST_SCENE = 2**42  # no training pair comes from there
+_INSIDE = ("long_term.stays_inside=true", "long_term.whole_size=true")
 _AS_PUBLISHED = ("long_term.stays_inside=false", "long_term.whole_size=false")
 _VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     LONG_TERM: {
         "short-term": ("long_term.search_size=0",),
         "831 px": ("long_term.search_size=831", "long_term.growth=0", *_AS_PUBLISHED),
-        "all of the frame": ("long_term.search_size=1535", "long_term.stays_inside=true", "long_term.whole_size=true"),
+        "1535 px, inside": ("long_term.search_size=1535", "long_term.growth=0", *_INSIDE),
     },
     LOOK_ALIKES: {"without": ("distractors.most=0",), "with memory": ("distractors.most=3",)},
 }

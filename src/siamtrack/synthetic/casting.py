@@ -22,6 +22,7 @@ _LARGEST_PICTURE = 224  # px, longer side of an object's picture; a larger cut-o
 _WAVES = 2  # sines a coordinate
 _FASTEST = 1.0  # radians a frame
 _OUT_OF_VIEW = 24.0  # px, beside the frame, for bends and smears
+_FASTEST_TRAVEL = 0.03  # of the frame's width, a frame
 
 
 class Wander:
@@ -67,6 +68,13 @@ class View(NamedTuple):
     shake_y: float
 
 
+class Travel(NamedTuple):
+    """Across the frame, out of view on one side and back from the other."""
+
+    speed: float  # px a frame, to the right
+    period: float  # px, after which it is where it was
+
+
 @dataclass(frozen=True, eq=False)
 class Thing:
     """An object of a scene, or something that hides objects."""
@@ -76,15 +84,16 @@ class Thing:
     place: NDArray[np.float64]  # (2,), frame pixels, that it moves about
     wander: Wander  # of a `Pose`
     on_ground: bool  # moves with the ground; else with the camera, as what is filmed does
-    around: tuple[float, float] | None = None  # px in x and y after which it is on the other side; None: nowhere else
+    travel: Travel | None = None  # what it does beside that
 
-    def pose(self, time: float) -> Pose:
-        """How it is placed in frame `time`."""
-        pose = Pose(*self.wander.at(time))
-        if self.around is None:
-            return pose
-        x, y = ((value + period / 2) % period - period / 2 for value, period in zip((pose.x, pose.y), self.around, strict=True))
-        return pose._replace(x=x, y=y)
+    def poses(self, *times: float) -> list[Pose]:
+        """How it is placed at these times, of which the first decides how often it has gone round."""
+        poses = [Pose(*self.wander.at(time)) for time in times]
+        if self.travel is None:
+            return poses
+        ways = [pose.x + self.travel.speed * time for pose, time in zip(poses, times, strict=True)]
+        rounds = round(ways[0] / self.travel.period)
+        return [pose._replace(x=way - rounds * self.travel.period) for pose, way in zip(poses, ways, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +159,7 @@ def _objects(rng: np.random.Generator, s: WorldSettings, supply: Supply) -> list
         same = rng.random() < 0.5
         double = _object(rng, s, first.levels if same else Levels(_relit(first.levels.picture, rng)))
         side = first.side * float(np.exp(rng.normal(0, 0.15)))
-        found[-1] = replace(double, side=side, around=double.around and _around(s, side))
+        found[-1] = replace(double, side=side, travel=double.travel and double.travel._replace(period=_period(s, side)))
     return [found[i] for i in rng.permutation(count)]
 
 
@@ -164,22 +173,22 @@ def _object(rng: np.random.Generator, s: WorldSettings, levels: Levels) -> Thing
     turns = 0.015 * s.turning * (rng.random() < 0.6)
     yaws = 0.02 * s.turning * (rng.random() < 0.5)
     bends = 0.006 * s.bending * (rng.random() < 0.5)
-    wander = Wander(
-        rng,
-        [reach * s.width, reach * s.height, GROWTH * s.growth, 0.5 * s.turning, 0.9 * s.turning, 10 * bends],
-        [pace, 0.5 * pace, 0.012 * s.growth, turns, yaws, bends],
-    )
-    on_ground = bool(rng.random() < 0.3)
+    reaches = [GROWTH * s.growth, 0.5 * s.turning, 0.9 * s.turning, 10 * bends]
+    speeds = [pace, 0.5 * pace, 0.012 * s.growth, turns, yaws, bends]
+    wander = Wander(rng, [reach * s.width, reach * s.height, *reaches], speeds)
+    thing = Thing(levels, share * s.unit, place, wander, on_ground=bool(rng.random() < 0.3))
     if not (leaves and s.elsewhere and rng.random() < s.elsewhere):
-        return Thing(levels, share * s.unit, place, wander, on_ground)
-    # on the ground it might be carried into view where it goes round
-    return Thing(levels, share * s.unit, place, wander, on_ground=False, around=_around(s, share * s.unit))
+        return thing
+    speed = min(pace, _FASTEST_TRAVEL * s.width)
+    calm = Wander(rng, [0.2 * s.width, 0.25 * s.height, *reaches], [0.3 * speed, *speeds[1:]])  # so that it never turns back
+    travel = Travel(speed * float(rng.choice([-1, 1])), _period(s, thing.side))
+    # with the camera, as the ground could carry it into view where it goes round
+    return replace(thing, wander=calm, on_ground=False, travel=travel)
 
 
-def _around(s: WorldSettings, side: float) -> tuple[float, float]:
-    """After how many pixels in x and y a thing of that side comes back from the other side: it is out of view by then."""
-    hidden = 0.75 * side * math.exp(GROWTH * s.growth) + _OUT_OF_VIEW  # half of its diagonal, and some
-    return s.width + 2 * hidden, s.height + 2 * hidden
+def _period(s: WorldSettings, side: float) -> float:
+    """How far a thing of that side travels until it is where it was: it goes round when all of it is out of view."""
+    return s.width + 2 * (0.75 * side * math.exp(GROWTH * s.growth) + _OUT_OF_VIEW)  # 0.75: half of its diagonal, and some
 
 
 def _occluders(rng: np.random.Generator, s: WorldSettings, supply: Supply, objects: Sequence[Thing]) -> list[Thing]:

@@ -215,7 +215,7 @@ class Scene:
     def _layer(self, thing: Thing, time: int, cameras: Sequence[Matrix]) -> Layer:
         """A thing in a frame; the cameras are those of the frame, and of when the shutter opens and closes."""
         half = self._cast.shutter / 2
-        poses = [thing.pose(at) for at in (time, time - half, time + half)]
+        poses = thing.poses(time, time - half, time + half)
         matrix, before, after = (_map(thing, pose, camera) for pose, camera in zip(poses, cameras, strict=True))
         height, width = thing.levels.picture.shape[:2]
         smear = ((after - before) @ [width / 2, height / 2, 1])[:2]

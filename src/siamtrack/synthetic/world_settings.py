@@ -36,7 +36,7 @@ class WorldSettings:
     look_alikes: float = 0.4  # share of scenes with several objects in which one has a double
     occluders: float = 0.4  # share of scenes with things that hide others
     exits: float = 0.15  # share of objects that leave the view and come back
-    elsewhere: float = 0.0  # share of those that come back from the other side
+    elsewhere: float = 0.0  # share of those that travel across the frame and come back from the other side
     light: float = 1.0  # factor on the change of light
     noise: float = 0.3  # share of scenes recorded with noise; in whole frames only
     compression: float = 0.3  # share of scenes recorded as JPEG; in whole frames only

@@ -5,7 +5,10 @@ Source: Zhu, Wang, Li, Wu, Yan, Hu, "Distractor-aware Siamese Networks for Visua
 Differences between paper, STVIR/pysot (tracker/siamrpnlt_tracker.py) and this code:
 * Search patch of a lost target: in the paper it grows by a constant step from frame to frame, up to 767 px, and one step was
   enough there; in PySOT it has 831 px at once. `growth` has both.
-* Box: while the score is below `low`, PySOT leaves place and size as they are; so does this code. The paper does not say.
+* Box: while the score is below `low`, PySOT leaves place and size as they are; so does this code, but for `whole_size`. The
+  paper does not say.
+* `whole_size` and `stays_inside` are in neither: a box shrinks while its target leaves the frame, and half of a patch at the
+  border shows nothing. With `stays_inside` the cosine window lies around the middle of the moved patch.
 * A target is lost in the frame after the one whose score was below `low`, and no longer after one above `high`, in PySOT and
   here. In between, the box follows while the search stays wide.
 * `high` is 0.95 in the paper and 0.998 in PySOT.
@@ -76,9 +79,20 @@ class LongTermSettings:
             return 0
         return before + 1 if before or not score >= self.low else 0
 
+    @property
+    def remembers_size(self) -> bool:
+        """Whether the size in which a target was last seen whole is kept."""
+        return bool(self.search_size) and self.whole_size
+
     def keeps_box(self, score: float) -> bool:
-        """Whether the target stays where it was taken to be."""
+        """Whether the target stays where it was taken to be, and its size, unless `whole_size` has another one."""
         return bool(self.search_size) and not score >= self.low
+
+
+def is_whole(center: tuple[float, float], size: tuple[float, float], width: int, height: int) -> bool:
+    """Whether a box lies in a frame of that size and does not touch its border, which may have cut it off; image pixels."""
+    ends = zip(center, size, (width, height), strict=True)
+    return all(side / 2 + 1 <= middle <= extent - side / 2 - 1 for middle, side, extent in ends)
 
 
 def _inside(center: float, side: float, extent: int) -> float:

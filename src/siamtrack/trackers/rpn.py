@@ -43,7 +43,7 @@ from siamtrack.settings import check_limits
 from siamtrack.trackers.anchors import AnchorSettings
 from siamtrack.trackers.distractors import DistractorSettings, Memory, distractors_among, less_alike
 from siamtrack.trackers.first_frame import first_frame
-from siamtrack.trackers.long_term import LongTermSettings
+from siamtrack.trackers.long_term import LongTermSettings, is_whole
 from siamtrack.trackers.mask import NO_PART, MaskSettings, Part, placed, windows_around, with_masks
 from siamtrack.trackers.proposals import Proposals, Proposer, penalties
 from siamtrack.tracking import Maps, MaskNetwork, Network, Prediction, checked_image
@@ -159,7 +159,8 @@ class RPNTracker:
             return []
         s = self.settings
         image, boxes, fill, patches = first_frame(frame, boxes, s.context, s.template_size)
-        small_area = s.small_share * image.shape[0] * image.shape[1]
+        height, width = image.shape[:2]
+        small_area = s.small_share * height * width
         return [
             RPNState(
                 template=template,
@@ -167,6 +168,7 @@ class RPNTracker:
                 center=box.center,
                 size=(box.w, box.h),
                 search_size=s.small_search_size if box.area < small_area else s.search_size,
+                whole=self._whole(box.center, (box.w, box.h), width, height),
             )
             for template, box in zip(self.network.embed(patches), boxes, strict=True)
         ]
@@ -247,18 +249,26 @@ class RPNTracker:
         s = self.settings
         height, width = frame.shape[:2]
         lost = s.long_term.frames_lost(state.frames_lost, choice.score)
-        if lost and not state.frames_lost and state.whole and not _within(state.center, state.size, width, height):
-            state = replace(state, size=state.whole)
         if choice.proposal < 0 or s.long_term.keeps_box(choice.score):
-            return replace(state, frames_lost=lost)
+            size = state.size
+            if state.whole and not is_whole(state.center, size, width, height):  # the border has cut it off
+                size = _limited(state.whole[0], s.min_size, width), _limited(state.whole[1], s.min_size, height)
+            return replace(state, size=size, frames_lost=lost)
         x, y, w, h = (look.found.boxes[row, :, choice.proposal] * self._px(state)).tolist()
         center = _limited(look.middles[row][0] + x, 0, width), _limited(look.middles[row][1] + y, 0, height)
         size = (
             _limited((1 - choice.rate) * state.size[0] + choice.rate * w, s.min_size, width),
             _limited((1 - choice.rate) * state.size[1] + choice.rate * h, s.min_size, height),
         )
-        whole = s.long_term.whole_size and choice.score > s.long_term.high and _within(center, size, width, height)
-        return replace(state, center=center, size=size, frames_lost=lost, whole=size if whole else state.whole)
+        whole = self._whole(center, size, width, height) if choice.score > s.long_term.high else None
+        return replace(state, center=center, size=size, frames_lost=lost, whole=whole or state.whole)
+
+    def _whole(
+        self, center: tuple[float, float], size: tuple[float, float], width: int, height: int
+    ) -> tuple[float, float] | None:
+        """The size, if it is to be remembered and nothing of the target is cut off."""
+        remembered = self.settings.long_term.remembers_size and is_whole(center, size, width, height)
+        return size if remembered else None
 
     def _learns(self, state: RPNState, choice: Choice) -> bool:
         s = self.settings.distractors
@@ -331,12 +341,6 @@ class RPNTracker:
     def _px(self, state: RPNState) -> float:
         """Image pixels per patch pixel."""
         return context_side(*state.size, self.settings.context) / self.settings.template_size
-
-
-def _within(center: tuple[float, float], size: tuple[float, float], width: int, height: int) -> bool:
-    """Whether a box lies in the frame, all of it, and does not touch the border: there it may have been cut off."""
-    ends = zip(center, size, (width, height), strict=True)
-    return all(size / 2 + 1 <= middle <= extent - size / 2 - 1 for middle, size, extent in ends)
 
 
 def _limited(value: float, low: float, high: float) -> float:

@@ -237,7 +237,7 @@ def _write_recipe(path: Path, settings: Mapping[str, Any]) -> None:
 
 def _check_origin(run: Path, state: Mapping[str, Any], origin: Mapping[str, Any]) -> None:
     """Refuses to go on with anything but what the run began with."""
-    old, new = state["recipe"], origin["recipe"]
+    old, new = _completed(state["recipe"], asdict(Recipe())), origin["recipe"]
     if old != new:
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         raise TrainingError(
@@ -253,6 +253,13 @@ def _check_origin(run: Path, state: Mapping[str, Any], origin: Mapping[str, Any]
             raise TrainingError(
                 f"The run in '{run}' was started with {found}; give its own to go on with it, or another folder to start anew."
             )
+
+
+def _completed(old: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a checkpoint, and the defaults of those that were not there yet when it was written."""
+    found = {**defaults, **old}
+    tables = (key for key, default in defaults.items() if isinstance(default, Mapping) and isinstance(found[key], Mapping))
+    return found | {key: _completed(found[key], defaults[key]) for key in tables}
 
 
 def _same_data(old: Any, new: Sequence[str]) -> bool:
