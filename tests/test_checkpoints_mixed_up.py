@@ -109,6 +109,12 @@ def test_networks_that_are_not_known(tmp_path: Path, names: tuple[str, ...], loo
     assert "Known are the formats of" in message
 
 
+@pytest.mark.parametrize("names", [("a", "b.weight"), ("a",), ("a.b", "a.c"), ("a.b", "c.d")])
+def test_what_looks_like_nothing(tmp_path: Path, names: tuple[str, ...]) -> None:
+    message = refusal(save(tmp_path / "x.pth", {name: torch.zeros(3, 3) for name in names}))
+    assert "no checkpoint of a network that is known. It holds" in message
+
+
 def test_numbers_that_no_network_has(tmp_path: Path) -> None:
     content = made_up("dasiamrpn") | {"regress_adjust.weight": torch.zeros(40_000, 1, 1, 1)}
     message = refusal(save(tmp_path / "x.pth", content))

@@ -75,7 +75,7 @@ def _recognised(path: Path, found: Mapping[str, Any]) -> Fit:
     if fits:
         return _best(fits, found)
     prefix, inner = _within(found)
-    if not alike and (nested := _fits(path, inner)):
+    if not alike and inner and (nested := _fits(path, inner)):
         title = _best(nested, inner).format.title
         alike = f"a checkpoint of {title}, with '{prefix}.' before every name; save that part of it alone"
     if not alike and any(name.startswith(_BACKBONES) for name in found):

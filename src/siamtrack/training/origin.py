@@ -231,7 +231,10 @@ def _write_recipe(path: Path, settings: Mapping[str, Any]) -> None:
     given = {name: value for name, value in settings.items() if value is not None}  # TOML has no word for none
     text = tomli_w.dumps(given)
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise TrainingError(f"There is another '{path}', and no run that it belongs to; give another folder for the run.")
+        raise TrainingError(
+            f"There is another '{path}', of a run that was stopped before it had learnt anything; remove '{path.parent}', or give "
+            "another folder for the run."
+        )
     path.write_text(text, encoding="utf-8")
 
 
