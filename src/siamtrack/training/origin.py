@@ -232,8 +232,8 @@ def _write_recipe(path: Path, settings: Mapping[str, Any]) -> None:
     text = tomli_w.dumps(given)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise TrainingError(
-            f"There is another '{path}', of a run that was stopped before it had learnt anything; remove '{path.parent}', or give "
-            "another folder for the run."
+            f"There is another '{path}', of a run that was stopped before it had learnt anything; remove '{path.parent}', or "
+            "give another folder for the run."
         )
     path.write_text(text, encoding="utf-8")
 
