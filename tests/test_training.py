@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from siamtrack.box import Box
 from siamtrack.errors import SettingsError, TrainingError
 from siamtrack.export import checkpoint as export
 from siamtrack.layers.folding import fold_batch_norm, unfold_batch_norm
+from siamtrack.library import recipe_names
 from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.synthetic.material import Material
@@ -26,6 +27,7 @@ from siamtrack.training.checkpoint import BEST, CHECKPOINTS, last_checkpoint, lo
 from siamtrack.training.lessons import feature_loss, response_loss
 from siamtrack.training.loop import train
 from siamtrack.training.origin import _check_origin, origin_of
+from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import TrainingData
 from siamtrack.training.teacher import check_teacher
 from siamtrack.training.validation import Validation
@@ -149,6 +151,16 @@ def test_a_run_from_before_a_setting_goes_on(tmp_path: Path, data: TrainingData)
     state["recipe"]["world"]["exits"] = 0.9
     with pytest.raises(TrainingError, match=r"other settings \(world\)"):
         _check_origin(tmp_path, state, origin)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_run_of_any_recipe_goes_on_with_its_own(tmp_path: Path, name: str) -> None:
+    """What a checkpoint of another kind of network lacks is not made up."""
+    recipe = asdict(read_recipe(name))
+    origin = {"recipe": recipe, "data": [], "teacher": None, "initial": None, "backbone": None}
+    _check_origin(tmp_path, origin, origin)
+    with pytest.raises(TrainingError, match=r"other settings \(seed\)"):
+        _check_origin(tmp_path, origin | {"recipe": recipe | {"seed": 99}}, origin)
 
 
 def test_what_begins_at_random_and_late_is_told(tmp_path: Path, data: TrainingData, capsys: pytest.CaptureFixture[str]) -> None:

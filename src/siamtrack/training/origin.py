@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from siamtrack.errors import OutputError, SettingsError, TrainingError, WeightsError
 from siamtrack.models.backbone_weights import imagenet_state, is_published
+from siamtrack.models.kinds import model_kind
 from siamtrack.settings import from_mapping, read_toml
 from siamtrack.training.checkpoint import RUN_WEIGHTS, last_checkpoint, load_checkpoint
 from siamtrack.training.parameters import entry_of, first_epoch_of
@@ -240,7 +241,10 @@ def _write_recipe(path: Path, settings: Mapping[str, Any]) -> None:
 
 def _check_origin(run: Path, state: Mapping[str, Any], origin: Mapping[str, Any]) -> None:
     """Refuses to go on with anything but what the run began with."""
-    old, new = _completed(state["recipe"], asdict(Recipe())), origin["recipe"]
+    new = origin["recipe"]
+    defaults = asdict(Recipe())
+    kind = model_kind(state["recipe"].get("model", defaults["model"]))
+    old = _completed(state["recipe"], defaults | {"network": asdict(kind.settings())})
     if old != new:
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         raise TrainingError(
