@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from siamtrack.datasets.crops import CropSettings
 from siamtrack.errors import DataError, SettingsError, TrainingError
 from siamtrack.image import Image
 from siamtrack.synthetic import supply
-from siamtrack.synthetic.casting import Thing, cast
 from siamtrack.synthetic.drawing import Bend, Layer, Levels, drawn, premultiplied
 from siamtrack.synthetic.material import Cutout, Material, Still, find_material
 from siamtrack.synthetic.supply import BuiltIn, Pictured
@@ -162,51 +159,6 @@ def test_a_frame_with_its_truth_is_the_same_picture(number: int, time: int) -> N
     """Objects that are drawn for the truth are taken over into the picture where they lie whole in the frame."""
     scene = scene_of(number, replace(SMALL, noise=0.5, exits=0.5))
     assert (scene.frame(time).image == scene.image(time)).all()
-
-
-def test_objects_leave_and_come_back() -> None:
-    world = World(replace(SMALL, exits=1, most_objects=1, occluders=0, motion=2.0), BuiltIn(), seed=1)
-    histories = [
-        "".join(str(int(world.scene(n).truth(0, time)[1] >= LEAST_VISIBLE)) for time in range(0, 600, 5)) for n in range(8)
-    ]
-    assert sum("10" in h and "01" in h[h.index("10") :] for h in histories if "10" in h) >= 2
-    stays = World(replace(SMALL, exits=0, most_objects=1, occluders=0, camera=0), BuiltIn(), seed=1)
-    assert all(stays.scene(n).truth(0, time)[1] > 0 for n in range(8) for time in range(0, 600, 20))
-
-
-@pytest.mark.parametrize("elsewhere", [0.0, 1.0])
-def test_objects_come_back_from_the_other_side(elsewhere: float) -> None:
-    """All of those that travel do, and few of the others."""
-    chosen = replace(SMALL, exits=1, elsewhere=elsewhere, most_objects=2, look_alikes=0.5, occluders=0, motion=2.0, largest=0.3)
-    returns: list[bool] = []
-    for scene in (scene_of(number, chosen) for number in range(8)):
-        for target in range(scene.objects):
-            truth = [scene.truth(target, time) for time in range(300)]
-            places = [(time, box[0] + box[2] / 2) for time, (box, seen) in enumerate(truth) if seen > 0]
-            gaps = [(a, b) for (before, a), (after, b) in pairwise(places) if after > before + 1]
-            returns += [abs(b - a) > 0.6 * SMALL.width for a, b in gaps]
-            steps = [abs(b - a) for (before, a), (after, b) in pairwise(places) if after == before + 1]
-            assert max(steps, default=0) < 0.3 * SMALL.width  # none jumps while it is seen
-    assert len(returns) > 5
-    assert all(returns) if elsewhere else np.mean(returns) < 0.3
-
-
-def test_what_goes_round_is_smeared_as_if_it_did_not() -> None:
-    thing = next(thing for thing in travelling() if thing.travel)
-    assert thing.travel is not None
-    straight = replace(thing, travel=thing.travel._replace(period=1e9))
-    for time in np.arange(0, 400, 0.7):
-        (_, before, after), (_, straight_before, straight_after) = (
-            one.poses(float(time), time - 0.25, time + 0.25) for one in (thing, straight)
-        )
-        assert after.x - before.x == pytest.approx(straight_after.x - straight_before.x, abs=1e-4)
-    assert max(abs(thing.poses(float(time))[0].x) for time in range(400)) <= thing.travel.period / 2
-
-
-def travelling() -> Iterator[Thing]:
-    chosen = replace(SMALL, exits=1, elsewhere=1, motion=2.0)
-    for number in range(20):
-        yield from cast(np.random.default_rng(number), chosen, BuiltIn()).objects
 
 
 def test_occluders_hide() -> None:
