@@ -11,6 +11,7 @@ from made_up_proposals import Fake, Maps, Seeing, drawn, follow, proposed
 
 from siamtrack.box import Box, iou
 from siamtrack.errors import SettingsError
+from siamtrack.trackers.distractors import DistractorSettings
 from siamtrack.trackers.long_term import LongTermSettings
 from siamtrack.trackers.mask import MaskSettings
 from siamtrack.trackers.rpn import RPNSettings, RPNTracker
@@ -161,6 +162,32 @@ def test_what_is_lost_within_the_frame_keeps_its_size() -> None:
     (state,), (prediction,) = tracker.step(FRAME, [state])
     assert state.frames_lost == 1
     assert prediction.box[2:] == (30, 40)
+
+
+def test_a_size_of_which_nothing_is_sure_is_not_remembered() -> None:
+    network = SaysOfItself()
+    tracker = RPNTracker(network, RPNSettings(long_term=INSIDE))
+    (state,) = tracker.start(drawn(BOX), [BOX])
+    state = replace(state, size=(50.0, 40.0))
+    network.certainty = 0.75
+    (state,), _ = tracker.step(drawn(BOX), [state])
+    assert state.whole == (60, 40)
+    network.certainty = 0.99
+    (state,), _ = tracker.step(drawn(BOX), [state])
+    assert state.whole == state.size != (60, 40)
+
+
+def test_a_look_alike_is_learnt_from_where_it_is_in_a_moved_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is made its own look-alike: so there is one, at a known place."""
+    monkeypatch.setattr("siamtrack.trackers.rpn.distractors_among", lambda boxes, scores, chosen, settings: [chosen])
+    leaving, back = Box(420, 140, 60, 40), Box(40, 150, 60, 40)
+    memory = DistractorSettings(most=1, learns_target=False)
+    tracker = RPNTracker(SaysOfItself(), RPNSettings(long_term=INSIDE, distractors=memory))
+    (state,) = tracker.start(drawn(leaving), [leaving])
+    for frame in (FRAME, FRAME, drawn(back)):
+        (state,), _ = tracker.step(frame, [state])
+    assert state.memory.distractors is not None
+    assert np.allclose(state.memory.distractors, state.template, rtol=0.1)  # the colour of the target, not of the ground
 
 
 def test_a_whole_size_is_no_larger_than_the_frame() -> None:
