@@ -32,11 +32,11 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "nanotrack-masks": ("nanotrack", {"width": 0.25, "tower": 1, "masks": True}),
     "siammask": ("siammask", {"backbone": "resnet18", "width": 0.125, "channels": 16}),
     "siammask-coarse": ("siammask", {"backbone": "resnet18", "width": 0.125, "channels": 16, "refined": False}),
-    "siamdw-CIResNet22": ("siamdw", {"backbone": "CIResNet22", "width": 0.125}),
-    "siamdw-CIResNet22W": ("siamdw", {"backbone": "CIResNet22W", "width": 0.125}),
-    "siamdw-CIResInception22": ("siamdw", {"backbone": "CIResInception22", "width": 0.125}),
-    "siamdw-CIResNeXt22": ("siamdw", {"backbone": "CIResNeXt22", "width": 0.125}),
-    "siamdw-CIResNet22-rpn": ("siamdw", {"backbone": "CIResNet22", "width": 0.125, "head": "siamrpn"}),
+    "siamdw-CIResNet22": ("siamdw", {"backbone": "CIResNet22", "width": 0.125, "gain": 0.01}),
+    "siamdw-CIResNet22W": ("siamdw", {"backbone": "CIResNet22W", "width": 0.125, "gain": 0.01}),
+    "siamdw-CIResInception22": ("siamdw", {"backbone": "CIResInception22", "width": 0.125, "gain": 0.1}),
+    "siamdw-CIResNeXt22": ("siamdw", {"backbone": "CIResNeXt22", "width": 0.125, "gain": 0.1}),
+    "siamdw-CIResNet22-rpn": ("siamdw", {"backbone": "CIResNet22", "width": 0.25, "head": "siamrpn", "gain": 0.03}),
 }
 """By a name of its own: the kind, and its settings as a recipe has them. Channels are an eighth of the published ones or so."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from siamtrack.cli import app
 from siamtrack.cli.progress import with_progress
 from siamtrack.errors import ModelError, TruncatedError
 from siamtrack.frames import read
-from siamtrack.library import model_names
+from siamtrack.library import model_names, recipe_names, recipe_summary
 from siamtrack.results import FORMATS, read_rows
 
 LAST = FRAMES - 1
@@ -183,6 +184,19 @@ def test_frame(clip: Path, tmp_path: Path) -> None:
     assert pictures[0].shape == pictures[1].shape
     assert pictures[0].shape[1] > 320
     assert not np.array_equal(*pictures)
+
+
+def test_recipes() -> None:
+    ended = run("recipes")
+    assert not ended.code
+    assert all(name in ended.out for name in recipe_names())
+    for name in recipe_names():
+        assert len(recipe_summary(name)) > 20, f"{name} does not begin with what it is for"
+        assert "siamtrack train" not in recipe_summary(name)
+    assert tomllib.loads(run("recipes", "--show", "siamdw-small").out)["network"]["backbone"] == "CIResNet22"
+    refused = run("recipes", "--show", "siamfc-smal")
+    assert refused.code == 2
+    assert "Did you mean 'siamfc-small'?" in refused.err
 
 
 def test_models() -> None:

@@ -35,6 +35,13 @@ BAR = 0.8
 FIRST_STAGE = "siammask-coarse"
 LEARNT_BEFORE = ("backbone", "neck", "head", "mask.head")  # as in the recipe siammask-refine-paper
 
+SHAPES = {"turning": 0.3, "bending": 0.3}
+"""How much the upright boxes change their shape. One of fixed shape, as SiamFC's, reaches an AUC of 0.93 at best here, 0.86 in
+worlds with their own settings (0.68 in one of the four)."""
+
+SIZES = {"siamfc": {"scale_fit": True, "scale_step": 1.16, "scale_damping": 0.8}}
+"""How the size follows where no box is learnt: as in the embedded `siamfc`, but faster, as sizes change faster here."""
+
 RECIPE: dict[str, Any] = {
     "epochs": 1,
     "pairs_per_epoch": 8_000,
@@ -58,7 +65,9 @@ RECIPE: dict[str, Any] = {
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RenderedSequence]]:
     """Scenes that change, in which nothing leaves the view or hides the target for good; as a folder to train from, too."""
     folder = tmp_path_factory.mktemp("clips")
-    settings = WorldSettings(width=320, height=240, most_objects=2, smallest=0.15, look_alikes=0, occluders=0, exits=0)
+    settings = WorldSettings(
+        width=320, height=240, most_objects=2, smallest=0.15, look_alikes=0, occluders=0, exits=0, **SHAPES
+    )
     made = list(world_sequences(World(settings, BuiltIn(), 3), CLIPS, FRAMES))
     assert len(list(write_benchmark(folder, DAVIS(part="train"), made, content={}))) == CLIPS
     return folder, made
@@ -76,7 +85,7 @@ def test_it_learns_four_clips_by_heart(scenes: tuple[Path, list[RenderedSequence
         recipe = replace(recipe, first_epoch=dict.fromkeys(LEARNT_BEFORE, float("inf")))
     network = train(recipe, data, tmp_path / "run", workers=1, initial=start)
     procedure, implied = model_kind(recipe.model).procedure(network.settings)
-    tracker = tracker_around(torch_network(network), procedure, dict(implied))
+    tracker = tracker_around(torch_network(network), procedure, dict(implied) | SIZES.get(procedure, {}))
     found = [_overlaps(tracker, clip) for clip in clips]
     aucs, shares = np.mean(found, 0).tolist()
     print(f"{name}: AUC {aucs:.3f}, J {shares:.3f}")

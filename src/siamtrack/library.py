@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,16 @@ RECIPES = Path(__file__).parent / "recipes"
 def recipe_names() -> list[str]:
     """Names of the recipes that come with siamtrack."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def recipe_summary(name: str) -> str:
+    """What a recipe that comes with siamtrack is for: what its file begins with, up to the command that runs it.
+
+    Args:
+        name: one of `recipe_names`.
+    """
+    lines = (line.removeprefix("#").strip() for line in (RECIPES / f"{name}.toml").read_text("utf-8").splitlines())
+    return " ".join(takewhile(lambda line: not line.startswith("siamtrack train "), lines)).rstrip(".:")
 
 
 def training_set_names() -> list[str]:

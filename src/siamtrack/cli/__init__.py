@@ -74,6 +74,7 @@ for _command in (
     look.demo,
     look.frame,
     look.models,
+    look.recipes,
     look.bench,
     look.doctor,
     evaluate.evaluate,

@@ -14,7 +14,7 @@ console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def show(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="TOML file, or the name of one that comes with siamtrack.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="TOML file, or one of 'siamtrack recipes'.")],
     data: Annotated[
         list[str], typer.Option(metavar="NAME=PATH", help="Data set and its folder, or its crops, as for 'train'. Repeatable.")
     ],

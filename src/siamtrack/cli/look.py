@@ -123,6 +123,25 @@ def _print_card(name: str) -> None:
     Console(highlight=False).print(Markdown(read_model_folder(folder).description.card))
 
 
+def recipes(
+    show: Annotated[str | None, typer.Option(metavar="NAME", help="Print this one, as a file to begin your own with.")] = None,
+) -> None:
+    """List the recipes that networks are trained with, or print one: 'siamtrack train RECIPE'."""
+    from siamtrack.errors import nearest
+    from siamtrack.library import RECIPES, recipe_names, recipe_summary
+
+    if show is None:
+        table = _table("name", "what it trains")
+        for name in recipe_names():
+            table.add_row(name, recipe_summary(name))
+        Console(highlight=False).print(table)  # not soft-wrapped, as the cards
+        console.print("'siamtrack recipes --show NAME' prints one; a file of your own is trained by its path.")
+    elif show in recipe_names():
+        typer.echo((RECIPES / f"{show}.toml").read_text("utf-8"), nl=False)
+    else:
+        raise SettingsError(f"There is no recipe '{show}'. {nearest(show, recipe_names())}")
+
+
 def bench(
     ctx: typer.Context,
     source: Annotated[

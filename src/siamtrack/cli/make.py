@@ -12,7 +12,6 @@ from rich.console import Console
 from siamtrack.cli import options
 from siamtrack.cli.interrupts import stoppable
 from siamtrack.errors import InputError, MissingExtraError, OutputError, WeightsError, nearest
-from siamtrack.library import recipe_names
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 TO_TRAIN = ("torch", "safetensors", "lmdb", "matplotlib", "tensorboard", "tomli_w")
@@ -20,9 +19,7 @@ TO_EXPORT = ("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", "tomli
 
 
 def train(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help=f"TOML file, or one that comes along: {', '.join(recipe_names())}.")
-    ],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="TOML file, or one of 'siamtrack recipes'.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the run; one that was stopped goes on.")
     ],

@@ -79,7 +79,10 @@ def _check_name(preset: str, model: str, known: Mapping[str, Any]) -> None:
     """Whether a preset has settings of a procedure, and is of this kind of network or of none."""
     kinds = [kind for kind in model_kinds() if preset in {**published_networks(kind), **published_procedures(kind)}]
     if kinds and model not in kinds:
-        raise SettingsError(f"The preset '{preset}' is of the network {' or '.join(kinds)}; the checkpoint holds {model}.")
+        raise SettingsError(
+            f"The preset '{preset}' is of the network {' or '.join(kinds)}; the checkpoint holds {model}. "
+            f"Known for that: {', '.join(known) or 'none'}."
+        )
     if preset in known:
         return
     if not kinds:

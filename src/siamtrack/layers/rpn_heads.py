@@ -37,12 +37,15 @@ class UpChannelHead(nn.Module):
         anchors: A, at a cell.
         kernel_channels: D, of each kernel; None: as many as of the features.
         scores: k, of an anchor: 2, or 1 that stands for the target, against which 0 stands.
+        gain: multiplies the kernels, and so everything that is found with them.
     """
 
-    def __init__(self, channels: int, anchors: int, *, kernel_channels: int | None = None, scores: int = 2) -> None:
+    def __init__(
+        self, channels: int, anchors: int, *, kernel_channels: int | None = None, scores: int = 2, gain: float = 1.0
+    ) -> None:
         super().__init__()
         inside = kernel_channels or channels
-        self.scores = scores
+        self.scores, self.gain = scores, gain
         self.sizes = [scores * anchors * inside, 4 * anchors * inside]
         self.template_cls, self.template_loc = (nn.Conv2d(channels, size, 3) for size in self.sizes)
         self.search_cls, self.search_loc = (nn.Conv2d(channels, inside, 3) for _ in range(2))
@@ -50,7 +53,7 @@ class UpChannelHead(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Template features (N, C, 6, 6) -> kernels of cls and after them of loc (N, (k + 4) A D, 4, 4)."""
-        return torch.cat((self.template_cls(features), self.template_loc(features)), 1)
+        return self.gain * torch.cat((self.template_cls(features), self.template_loc(features)), 1)
 
     def match(self, templates: Tensor, features: Tensor) -> ClsLoc:
         """Kernels (N, (k + 4) A D, 4, 4) and search features (N * S, C, H, W), S per target -> cls, loc (N, S, ...)."""
@@ -61,8 +64,8 @@ class UpChannelHead(nn.Module):
 
     def forward(self, z: Tensor, x: Tensor) -> ClsLoc:
         """Template features (B, C, 6, 6) and search features (B, C, H, W) -> cls, loc (B, ...)."""
-        cls = grouped_up_channel_cross_correlation(self.template_cls(z), self.search_cls(x))
-        loc = grouped_up_channel_cross_correlation(self.template_loc(z), self.search_loc(x))
+        cls = grouped_up_channel_cross_correlation(self.gain * self.template_cls(z), self.search_cls(x))
+        loc = grouped_up_channel_cross_correlation(self.gain * self.template_loc(z), self.search_loc(x))
         return self._both(cls), self.adjust(loc)
 
     def _both(self, cls: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ Differences between paper, official code (researchmm/SiamDW) and this code:
 * Input: 0..255, not normalised, in the official code and here; BGR there, RGB here, so that published weights want the input
   channels of their first convolution in reverse order.
 * SiamFC head: the official code multiplies the correlation by 0.1 and has neither bias nor adjust layer; so does this code.
+* Correlation: with random weights its values begin with tens to thousands with either head (the official code begins with
+  weights from ImageNet), so `gain` multiplies them here; with 1 nothing changes.
 * SiamRPN head: the paper has that of SiamRPN. The official code's has one 1 x 1 convolution, after the correlation of `loc`.
   It runs its published weights with one score an anchor ("thinner", 256 channels), and trains with two by default ("thicker",
   512 channels).
@@ -32,7 +34,7 @@ from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
 from siamtrack.models.siamfc import siamfc_losses, siamfc_procedure
 from siamtrack.settings import check_limits
 
-GAIN = 0.1  # of the correlation with the SiamFC head
+FACTOR = 0.1  # of the correlation with the SiamFC head, in the official code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ class SiamDWNetworkSettings:
     width: float = 1.0  # multiplies the channels of every layer, of the head too
     template_size: int = 127  # px
     search_size: int = 255  # px
+    gain: float = 1.0  # of the correlation; see the module
     anchors: int = 5  # at a cell; siamrpn
     anchor_scores: int = 1  # of an anchor; 2: not the target, and the target; siamrpn
 
@@ -60,6 +63,7 @@ class SiamDWNetworkSettings:
             self,
             {
                 "width": (0.01, 100),
+                "gain": (1e-9, 1e6),
                 "template_size": (smallest, 4096),
                 "search_size": (self.template_size, 4096),
                 "anchors": (1, 1000),
@@ -71,7 +75,7 @@ class SiamDWNetworkSettings:
 
 
 class SiamDWFC(nn.Module):
-    """SiamDW with the head of SiamFC: f(z, x) = 0.1 (embed(z) * embed(x))."""
+    """SiamDW with the head of SiamFC: f(z, x) = 0.1 gain (embed(z) * embed(x))."""
 
     MAPS = ("responses",)  # names of what `match` gives
 
@@ -79,6 +83,7 @@ class SiamDWFC(nn.Module):
         super().__init__()
         self.settings = settings or SiamDWNetworkSettings()
         self.backbone = CIRBackbone(self.settings.backbone, self.settings.width)
+        self.factor = FACTOR * self.settings.gain
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 3, T, T), RGB, 0..255 -> features (B, C, f, f): f = 5 for 127 px, 21 for 255 px."""
@@ -89,7 +94,7 @@ class SiamDWFC(nn.Module):
         """Templates (N, C, 5, 5) and search pixels (N * S, 3, 255, 255), S per target -> responses (N, S, 17, 17), alone."""
         features = self.embed(pixels)
         searches = features.reshape(templates.shape[0], -1, *features.shape[1:])
-        return (GAIN * cross_correlation(templates, searches),)
+        return (self.factor * cross_correlation(templates, searches),)
 
     def forward(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For training: one search patch a template.
@@ -102,7 +107,7 @@ class SiamDWFC(nn.Module):
             Responses (B, 17, 17), template features (B, C, 5, 5), search features (B, C, 21, 21).
         """
         template, search = self.embed(z), self.embed(x)
-        return GAIN * grouped_cross_correlation(template, search), template, search
+        return self.factor * grouped_cross_correlation(template, search), template, search
 
 
 class SiamDWRPN(nn.Module):
@@ -120,6 +125,7 @@ class SiamDWRPN(nn.Module):
             s.anchors,
             kernel_channels=max(1, round(256 * s.anchor_scores * s.width)),  # 256 or 512 in the official code
             scores=s.anchor_scores,
+            gain=s.gain,
         )
 
     def embed(self, pixels: Tensor) -> Tensor:
