@@ -24,7 +24,7 @@ test: setup
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow tests
 
-# minutes each: every network learns four clips by heart, is exported, and runs on every runtime
+# minutes each, two hours in all: every network learns four clips by heart
 test-long: setup
 	$(BIN)/python -m pytest -m long -rP tests
 

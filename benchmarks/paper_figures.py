@@ -1,5 +1,7 @@
 """The figures of the pages in docs/papers, from embedded models on rendered scenes that none of them was trained on.
 
+Those of `position_figures.py` train networks of their own.
+
 python benchmarks/paper_figures.py [--out docs/images/papers] [--only siamfc]
 """
 
@@ -15,6 +17,7 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
+from position_figures import siamdw, siamrpnpp
 
 from siamtrack.box import Box, iou
 from siamtrack.crop import context_side
@@ -170,7 +173,14 @@ def siammask() -> Any:
     return _bare(figure, rows.ravel())
 
 
-FIGURES: dict[str, Callable[[], Any]] = {"siamfc": siamfc, "siamrpn": siamrpn, "dasiamrpn": dasiamrpn, "siammask": siammask}
+FIGURES: dict[str, Callable[[], Any]] = {
+    "siamfc": siamfc,
+    "siamrpn": siamrpn,
+    "dasiamrpn": dasiamrpn,
+    "siammask": siammask,
+    "siamrpnpp": siamrpnpp,
+    "siamdw": siamdw,
+}
 
 
 def _recorded(model: str, *overrides: str, runtime: str = "openvino") -> tuple[Any, Recorder]:

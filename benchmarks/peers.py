@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from siamtrack.box import Box
 from siamtrack.datasets.sequences import Sequence
 from siamtrack.trackers.anchors import AnchorSettings, anchor_grid, encode
-from siamtrack.trackers.rpn import RPNSettings, RPNTracker
+from siamtrack.trackers.rpn import RPNTracker
+from siamtrack.trackers.rpn_settings import RPNSettings
 from siamtrack.tracking import Maps
 from siamtrack.training.nanotrack import CELL_PX, PublishedNanoTrack
 

@@ -36,7 +36,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "siamdw-CIResNet22W": ("siamdw", {"backbone": "CIResNet22W", "width": 0.125, "gain": 0.01}),
     "siamdw-CIResInception22": ("siamdw", {"backbone": "CIResInception22", "width": 0.125, "gain": 0.1}),
     "siamdw-CIResNeXt22": ("siamdw", {"backbone": "CIResNeXt22", "width": 0.125, "gain": 0.1}),
-    "siamdw-CIResNet22-rpn": ("siamdw", {"backbone": "CIResNet22", "width": 0.25, "head": "siamrpn", "gain": 0.03}),
+    "siamdw-CIResNet22-rpn": ("siamdw", {"backbone": "CIResNet22", "width": 0.125, "head": "siamrpn", "gain": 2e-4}),
 }
 """By a name of its own: the kind, and its settings as a recipe has them. Channels are an eighth of the published ones or so."""
 

@@ -208,7 +208,7 @@ def test_no_box(clip: Path, tmp_path: Path) -> None:
         (["--model", "siamfc", "--set", "scales=1.5"], INPUT, ["1.5", "expected a whole number"]),
         (["--model", "siamfc", "--set", "scales=2"], INPUT, ["scales is 2", "odd"]),
         (["--set", "window_influence=7"], INPUT, ["window_influence is 7", "0 to 1"]),
-        (["--set", "scales"], INPUT, ["'scales' is no setting", "key=value"]),
+        (["--set", "scales"], INPUT, ["'scales' is no setting", "KEY=VALUE"]),
         (["--frame", "99"], INPUT, ["has 6 frames", "no frame 99", "last one is 5"]),
         (["--backward"], INPUT, ["nothing before frame 0", "--frame N"]),
         (["--backward", "--frame", "99"], INPUT, ["no frame 99"]),

@@ -10,7 +10,8 @@ from siamtrack.box import Box, iou
 from siamtrack.errors import SettingsError
 from siamtrack.trackers.anchors import anchor_grid, decode
 from siamtrack.trackers.distractors import DistractorSettings, Memory, distractors_among, less_alike
-from siamtrack.trackers.rpn import RPNSettings, RPNTracker
+from siamtrack.trackers.rpn import RPNTracker
+from siamtrack.trackers.rpn_settings import RPNSettings
 
 WARY = DistractorSettings(most=3)
 TARGET, TWIN = Box(150, 160, 40, 40), Box(205, 160, 40, 40)

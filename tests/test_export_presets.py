@@ -144,6 +144,15 @@ def test_refused(described: Any, name: str, preset: str, message: str) -> None:
     assert message in str(error.value)
 
 
+def test_those_that_fit_are_named(described: Any) -> None:
+    with pytest.raises(SettingsError) as error:
+        described("CIResNet22, anchors", "nanotrackv3")
+    fitting = str(error.value).partition("Those that fit it: ")[2].rstrip(".").split(", ")
+    assert fitting == [f"SiamRPNRes22_{name}" for name in BENCHMARKS]
+    for name in fitting:
+        described("CIResNet22, anchors", name)
+
+
 def test_the_command_line(tmp_path: Path) -> None:
     save(tmp_path / "theirs.pth", made_up("siamdw"))
     export_it = ("export", "theirs.pth", "--out", "model", "--preset")

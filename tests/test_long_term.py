@@ -14,7 +14,8 @@ from siamtrack.errors import SettingsError
 from siamtrack.trackers.distractors import DistractorSettings
 from siamtrack.trackers.long_term import LongTermSettings
 from siamtrack.trackers.mask import MaskSettings
-from siamtrack.trackers.rpn import RPNSettings, RPNTracker
+from siamtrack.trackers.rpn import RPNTracker
+from siamtrack.trackers.rpn_settings import RPNSettings
 
 BOX = Box(200, 140, 60, 40)
 GONE = Box(0, 0, 0, 0)
@@ -246,6 +247,12 @@ def test_a_frame_without_any_proposal_loses_the_target() -> None:
 
 def test_a_smaller_patch_than_usual_is_not_used() -> None:
     assert LongTermSettings(search_size=200).searched(255, 3) == 255
+
+
+def test_a_lost_target_is_looked_for_no_nearer() -> None:
+    assert RPNSettings(long_term=LongTermSettings(search_size=255)).long_term.search_size == RPNSettings().search_size
+    with pytest.raises(SettingsError, match=r"long_term\.search_size is 254; expected 0, or search_size \(255\) or more"):
+        RPNSettings(long_term=LongTermSettings(search_size=254))
 
 
 @pytest.mark.parametrize(

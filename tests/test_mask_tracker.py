@@ -26,7 +26,8 @@ from siamtrack.trackers.mask import (
     turned_box,
     windows_around,
 )
-from siamtrack.trackers.rpn import PRESETS, RPNSettings, RPNTracker
+from siamtrack.trackers.rpn import PRESETS, RPNTracker
+from siamtrack.trackers.rpn_settings import RPNSettings
 
 BOX = Box(200, 140, 60, 40)
 MASKS = RPNSettings(mask=MaskSettings(threshold=0.5))

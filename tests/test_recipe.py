@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -99,6 +100,15 @@ def test_an_unknown_key_of_a_recipe_is_named() -> None:
 def test_impossible_recipes_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         replace(RECIPE, **change)
+
+
+@pytest.mark.parametrize("wrong", ["search_size", "network.search_size"])
+def test_the_size_that_does_not_fit_is_named_and_the_advice_works(wrong: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_recipe("siamrpn-small", [f"{wrong}=256"])
+    (advice,) = re.findall(r"for example (\S+)\.$", str(error.value))
+    assert advice.startswith(f"{wrong}=")
+    assert read_recipe("siamrpn-small", [f"{wrong}=256", advice]).patch_size == 255
 
 
 def test_pysots_rate_rises_for_five_epochs_and_falls_from_there() -> None:

@@ -22,7 +22,8 @@ from siamtrack.results import ResultWriter, Row, read_rows
 from siamtrack.settings import from_mapping
 from siamtrack.trackers.anchors import AnchorSettings
 from siamtrack.trackers.long_term import LongTermSettings
-from siamtrack.trackers.rpn import PRESETS, SETTINGS, TRACKER, RPNSettings, RPNState, RPNTracker
+from siamtrack.trackers.rpn import PRESETS, SETTINGS, TRACKER, RPNState, RPNTracker
+from siamtrack.trackers.rpn_settings import RPNSettings
 
 BOX = Box(200, 140, 60, 40)
 FRAME = np.zeros((360, 480, 3), np.uint8)

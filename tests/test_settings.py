@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 from siamtrack.errors import SettingsError, nearest
-from siamtrack.settings import from_mapping, read_toml, with_overrides
+from siamtrack.settings import check_limits, from_mapping, read_toml, with_overrides
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inner:
     width: float = 1.0
     groups: int = 2
+    share: float = 0.5
 
     def __post_init__(self) -> None:
         if self.width <= 0:
             raise SettingsError("the width must be above 0")
+        check_limits(self, {"share": (0, 1)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ def test_an_int_is_taken_for_a_float_and_becomes_one() -> None:
         ({"rate": 1, "inner": {"width": "wide"}}, "'width' in 'inner' in x.toml is 'wide'"),
         ({"rate": 1, "inner": {"widht": 1.0}}, "Unknown setting 'widht' in 'inner' in x.toml. Did you mean 'width'?"),
         ({"rate": 1, "inner": {"width": -1.0}}, "must be above 0"),
+        ({"rate": 1, "inner": {"share": 1.5}}, r"The setting inner\.share is 1\.5; expected 0 to 1"),
         ({"rate": 1, "raet": 2}, "Unknown setting 'raet' in x.toml. Did you mean 'rate'?"),
         ({"rate": 1, "zzz": 2}, "Known: count, fast, hashes, inner, limit, name, rate, sizes."),
         ({}, "Missing setting in x.toml: rate"),
@@ -97,7 +100,7 @@ def test_overrides(texts: list[str], expected: Outer) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("rate", "'rate' is no setting; expected key=value"),
+        ("rate", "'rate' is no setting; expected KEY=VALUE, as in scales=5"),
         ("=3", "'' is no name of a setting"),
         ("rat=3", "Did you mean 'rate'?"),
         ("inner.widht=3", "Did you mean 'width'?"),

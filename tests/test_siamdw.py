@@ -28,7 +28,7 @@ from siamtrack.models.siamdw import (
     SiamDWRPN,
     names_of_siamdw,
 )
-from siamtrack.trackers.rpn import RPNSettings
+from siamtrack.trackers.rpn_settings import RPNSettings
 from siamtrack.trackers.siamfc import SiamFCSettings
 from siamtrack.training.parameters import enter_epoch, optimizer_of
 from siamtrack.training.recipe import Recipe

@@ -17,6 +17,14 @@ from siamtrack.errors import SettingsError, nearest
 T = TypeVar("T")
 
 
+class _OutsideLimitsError(SettingsError):
+    """A number that is too small or too large. Its arguments: name, value, lowest, highest."""
+
+    def __str__(self) -> str:
+        name, value, low, high = self.args
+        return f"The setting {name} is {value}; expected {low:g} to {high:g}."
+
+
 def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     """An instance of the frozen dataclass `cls` with these values, the others at their defaults.
 
@@ -37,7 +45,14 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     required = {n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING}
     if missing := sorted(required - set(values)):
         raise SettingsError(f"Missing setting in {where}: {', '.join(missing)}.")
-    return cls(**{key: _typed(value, types[key], f"'{key}' in {where}") for key, value in values.items()})
+    found = {}
+    for key, value in values.items():
+        try:
+            found[key] = _typed(value, types[key], f"'{key}' in {where}")
+        except _OutsideLimitsError as error:  # of a setting in a table
+            name, *numbers = error.args
+            raise _OutsideLimitsError(f"{key}.{name}", *numbers) from None
+    return cls(**found)
 
 
 def with_overrides(settings: T, overrides: Sequence[str]) -> T:
@@ -52,9 +67,7 @@ def with_overrides(settings: T, overrides: Sequence[str]) -> T:
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:
-            raise SettingsError(
-                f"'{text}' is no setting; expected key=value, for example {next(iter(values))}={next(iter(values.values()))}."
-            )
+            raise SettingsError(f"'{text}' is no setting; expected KEY=VALUE, as in scales=5 or long_term.search_size=831.")
         *outer, name = _parts(key.strip())
         inside = values
         for part in outer:
@@ -87,7 +100,7 @@ def check_limits(settings: Any, limits: Mapping[str, tuple[float, float]]) -> No
     """
     for name, (low, high) in limits.items():
         if not low <= (value := getattr(settings, name)) <= high:
-            raise SettingsError(f"The setting {name} is {value}; expected {low:g} to {high:g}.")
+            raise _OutsideLimitsError(name, value, low, high)
 
 
 def _parts(key: str) -> list[str]:

@@ -134,6 +134,7 @@ def recipes(
         table = _table("name", "what it trains")
         for name in recipe_names():
             table.add_row(name, recipe_summary(name))
+        table.columns[1].overflow = "fold"  # paths, which an ellipsis would cut
         Console(highlight=False).print(table)  # not soft-wrapped, as the cards
         console.print("'siamtrack recipes --show NAME' prints one; a file of your own is trained by its path.")
     elif show in recipe_names():

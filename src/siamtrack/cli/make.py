@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -159,7 +160,9 @@ def export(
     check_folder(out)
     text = _card_text(card)
     clips = find_sequences(int8) if int8 else []
-    export_checkpoint(checkpoint, out, licence=licence, card=text, preset=preset, overrides=overrides or ())
+    working = partial(console.print, "Writing the graphs, and comparing every runtime with PyTorch; that can take minutes.")
+    changed = overrides or ()
+    export_checkpoint(checkpoint, out, licence=licence, card=text, preset=preset, overrides=changed, begins=working)
     console.print(f"{out} is complete; its runtimes agree with PyTorch.")
     if clips:
         console.print(str(quantise(out, clips)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,14 @@ _SIZES = ("template_size", "search_size")
 
 
 def export_checkpoint(
-    checkpoint: Path, folder: Path, *, licence: str, card: str, preset: str | None = None, overrides: Sequence[str] = ()
+    checkpoint: Path,
+    folder: Path,
+    *,
+    licence: str,
+    card: str,
+    preset: str | None = None,
+    overrides: Sequence[str] = (),
+    begins: Callable[[], object] = lambda: None,
 ) -> None:
     """Exports a run folder or a checkpoint file; errors as for `read_checkpoint`, `trained_in` and `export_model`.
 
@@ -32,6 +39,7 @@ def export_checkpoint(
         card: model card, Markdown.
         preset: name of a published configuration, with its sizes and its settings of the tracking procedure.
         overrides: settings of the tracking procedure, "key=value".
+        begins: is called when all of that has been checked, and graphs are written, which takes long.
 
     Raises:
         SettingsError: an unknown preset, or one of another network; an unknown setting, or one that the network rules out.
@@ -56,6 +64,7 @@ def export_checkpoint(
         network=asdict(network.settings),
         settings=asdict(settings),
     )
+    begins()
     export_model(network, folder, description)
 
 
@@ -63,10 +72,8 @@ def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
     """Settings of the procedure in a published configuration; the network takes its sizes from there."""
     procedure, _ = model_kind(model).procedure(network.settings)
     known = {**procedure_presets(procedure), **published_procedures(model)}
-    _check_name(preset, model, known)
-    networks = published_networks(model)
-    published = networks.get(preset, networks.get(preset.rpartition("_")[0]))  # SiamFCRes22_OTB2015 is of SiamFCRes22
-    wanted = network.settings if published is None else replace(type(network.settings)(), **published)
+    _check_name(preset, model, known, network.settings)
+    published, wanted = _published(preset, model, network.settings)
     if different := _differences(wanted, network.settings):
         theirs, ours = (", ".join(f"{name} {getattr(s, name)}" for name in different) for s in (wanted, network.settings))
         raise SettingsError(f"The preset '{preset}' is of a network with {theirs}; that of the checkpoint has {ours}.")
@@ -75,13 +82,29 @@ def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
     return known[preset]
 
 
-def _check_name(preset: str, model: str, known: Mapping[str, Any]) -> None:
+def _published(preset: str, model: str, found: Any) -> tuple[Mapping[str, Any] | None, Any]:
+    """What is published of the network of a preset, and all its settings; those that were found where nothing is."""
+    networks = published_networks(model)
+    published = networks.get(preset, networks.get(preset.rpartition("_")[0]))  # SiamFCRes22_OTB2015 is of SiamFCRes22
+    return published, found if published is None else replace(type(found)(), **published)
+
+
+def _kinds_with(preset: str) -> list[str]:
+    return [kind for kind in model_kinds() if preset in {**published_networks(kind), **published_procedures(kind)}]
+
+
+def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any) -> None:
     """Whether a preset has settings of a procedure, and is of this kind of network or of none."""
-    kinds = [kind for kind in model_kinds() if preset in {**published_networks(kind), **published_procedures(kind)}]
+    kinds = _kinds_with(preset)
     if kinds and model not in kinds:
+        fitting = [
+            name
+            for name in known
+            if model in (_kinds_with(name) or [model]) and not _differences(_published(name, model, settings)[1], settings)
+        ]
         raise SettingsError(
             f"The preset '{preset}' is of the network {' or '.join(kinds)}; the checkpoint holds {model}. "
-            f"Known for that: {', '.join(known) or 'none'}."
+            f"Those that fit it: {', '.join(fitting) or 'none; export without --preset to track with defaults'}."
         )
     if preset in known:
         return

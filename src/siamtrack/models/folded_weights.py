@@ -24,5 +24,9 @@ def with_folded_weights(network: Network, path: Path) -> Network:
     try:
         folded.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except RuntimeError as error:
-        raise WeightsError(f"'{path}' does not fit the network: {error}") from None
+        first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
+        raise WeightsError(
+            f"'{path}' does not fit the network that is described beside it: {first} One of both was changed; export or "
+            "install the model again."
+        ) from None
     return folded

@@ -226,7 +226,7 @@ def _losses(settings: NanoTrackNetworkSettings) -> Mapping[str, Loss]:
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {"nanotrackv3": {}}  # HonglinChu/SiamTrackers, NanoTrack/models/config/configv3.yaml
-"""Settings of the published network; those of its tracking procedure have the same name in `trackers/rpn.py`."""
+"""Settings of the published network; those of its tracking procedure have the same name in `trackers/rpn_settings.py`."""
 
 MODEL = Model(
     settings=NanoTrackNetworkSettings,

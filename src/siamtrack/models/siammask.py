@@ -218,7 +218,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "SiamMask_VOT": {},
     "SiamMask_VOT18": {},
 }
-"""Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`."""
+"""Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn_settings.py`."""
 
 
 def _procedure(settings: SiamMaskNetworkSettings) -> tuple[str, Mapping[str, Any]]:

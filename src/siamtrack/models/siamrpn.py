@@ -155,6 +155,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "SiamRPNotb": {"search_size": 271},
     "DaSiamRPN": {},  # of its paper
 }
-"""Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`."""
+"""Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn_settings.py`."""
 
 MODEL = Model(settings=SiamRPNNetworkSettings, build=SiamRPN, procedure=rpn_procedure, losses=rpn_losses)

@@ -148,6 +148,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "siamrpn_r18_l234_dwxcorr": {"backbone": "resnet18"},
     "siamrpn_r34_l234_dwxcorr": {"backbone": "resnet34"},
 }
-"""Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn.py`."""
+"""Settings of the published networks; those of their tracking procedures have the same names in `trackers/rpn_settings.py`."""
 
 MODEL = Model(settings=SiamRPNPPNetworkSettings, build=SiamRPNPP, procedure=rpn_procedure, losses=rpn_losses)

@@ -76,7 +76,7 @@ def penalties(
     Args:
         boxes: (N, 4, K), of `Proposals`.
         sizes: (N, 2), w, h of the targets, image px.
-        penalty_k: see `siamtrack.trackers.rpn.RPNSettings`.
+        penalty_k: see `siamtrack.trackers.rpn_settings.RPNSettings`.
         context: see there.
         template_size: px; in the patch, the target with its context is as large as the template.
     """

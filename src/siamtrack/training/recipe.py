@@ -125,7 +125,7 @@ class Recipe:
             raise SettingsError(
                 f"Template {template} px and search {search} px cannot be trained with; expected a search patch that is larger "
                 f"by a multiple of {TOTAL_STRIDE_PX}, or the labels would lie beside the targets; for example "
-                f"network.search_size={template + 128}."
+                f"{'search_size' if self.search_size else 'network.search_size'}={template + 128}."
             )
         if (needed := math.ceil(search + 2 * self.augment.translation)) > self.sampling.crop_size:
             raise SettingsError(
