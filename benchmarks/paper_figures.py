@@ -1,7 +1,5 @@
 """The figures of the pages in docs/papers, from embedded models on rendered scenes that none of them was trained on.
 
-Those of `position_figures.py` train networks of their own.
-
 python benchmarks/paper_figures.py [--out docs/images/papers] [--only siamfc]
 """
 
@@ -17,7 +15,6 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
-from position_figures import siamdw, siamrpnpp
 
 from siamtrack.box import Box, iou
 from siamtrack.crop import context_side
@@ -173,14 +170,7 @@ def siammask() -> Any:
     return _bare(figure, rows.ravel())
 
 
-FIGURES: dict[str, Callable[[], Any]] = {
-    "siamfc": siamfc,
-    "siamrpn": siamrpn,
-    "dasiamrpn": dasiamrpn,
-    "siammask": siammask,
-    "siamrpnpp": siamrpnpp,
-    "siamdw": siamdw,
-}
+FIGURES: dict[str, Callable[[], Any]] = {"siamfc": siamfc, "siamrpn": siamrpn, "dasiamrpn": dasiamrpn, "siammask": siammask}
 
 
 def _recorded(model: str, *overrides: str, runtime: str = "openvino") -> tuple[Any, Recorder]:
