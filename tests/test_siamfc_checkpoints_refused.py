@@ -114,7 +114,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes) -> None:
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     assert "cannot be read" in refusal(tmp_path / "absent.pth")
-    assert "cannot be read" in refusal(tmp_path)
+    assert "is a folder; expected a checkpoint file" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.99])
