@@ -24,7 +24,7 @@ test: setup
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow tests
 
-# minutes each, two hours in all: every network learns four clips by heart
+# minutes each: every network learns four clips by heart, published networks run on every runtime, and others
 test-long: setup
 	$(BIN)/python -m pytest -m long -rP tests
 

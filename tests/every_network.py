@@ -19,7 +19,7 @@ _CHANNELS = {"used_layers": [2, 3, 4], "neck_channels": [16, 16, 16]}
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "siamfc": ("siamfc", {"width": 0.125}),
-    "siamrpn-up-channel": ("siamrpn", {"width": 0.125, "head": "up-channel"}),
+    "siamrpn-up-channel": ("siamrpn", {"width": 0.125, "head": "up-channel", "gain": 0.05}),
     "siamrpn-depthwise": ("siamrpn", {"width": 0.125, "head": "depthwise"}),
     "siamrpnpp-resnet18": ("siamrpnpp", {"backbone": "resnet18", "width": 0.125, **_CHANNELS}),
     "siamrpnpp-resnet34": ("siamrpnpp", {"backbone": "resnet34", "width": 0.125, **_CHANNELS}),

@@ -242,7 +242,7 @@ def embedded() -> Path:
     return model_names()["siamfc"].folder
 
 
-@pytest.mark.parametrize("change", ["missing", "altered", "no description", "broken description", "foreign"])
+@pytest.mark.parametrize("change", ["missing", "altered", "no description", "broken description", "no size", "foreign"])
 def test_model_folders(clip: Path, embedded: Path, tmp_path: Path, change: str) -> None:
     folder = Path(shutil.copytree(embedded, tmp_path / "mine"))
     graph, description = folder / SEARCH_GRAPH, folder / "model.toml"
@@ -250,7 +250,8 @@ def test_model_folders(clip: Path, embedded: Path, tmp_path: Path, change: str) 
         "missing": [SEARCH_GRAPH, "is missing"],
         "altered": [SEARCH_GRAPH, "was altered"],
         "no description": ["'mine' is no model folder", "model.toml"],
-        "broken description": ["model.toml"],
+        "broken description": ["model.toml", "Export or install"],
+        "no size": ["model.toml", "'search_size'", "expected a whole number", "Export or install"],
         "foreign": ["no tracking procedure 'siamfd'", "Did you mean 'siamfc'"],
     }[change]
     if change == "missing":
@@ -263,6 +264,9 @@ def test_model_folders(clip: Path, embedded: Path, tmp_path: Path, change: str) 
         description.unlink()
     elif change == "broken description":
         description.write_text("name = ", encoding="utf-8")
+    elif change == "no size":
+        head, tables = description.read_text(encoding="utf-8").split("[settings]")
+        description.write_text(head + "[settings]" + tables.replace("search_size = 255", 'search_size = "x"'), encoding="utf-8")
     else:
         text = description.read_text(encoding="utf-8")
         description.write_text(text.replace('tracker = "siamfc"', 'tracker = "siamfd"'), encoding="utf-8")

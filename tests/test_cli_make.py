@@ -63,7 +63,13 @@ def test_outputs_of_convert_and_export(checkpoints: Path) -> None:
     (checkpoints / "file").write_text("x", encoding="utf-8")
     (checkpoints / "a.safetensors").write_bytes(b"x")
     (checkpoints / "run").mkdir()
-    refused(["convert", "run", "--out", "w.safetensors"], MODEL, "'run' is a folder", "weights.safetensors", folder=checkpoints)
+    refused(
+        ["convert", "run", "--out", "w.safetensors"],
+        MODEL,
+        "'run' is a folder",
+        "expected a checkpoint file",
+        folder=checkpoints,
+    )
     refused(["convert", "nan.pth", "--out", "w.pth"], OUTPUT, "'.pth'", "w.safetensors", folder=checkpoints)
     refused(["convert", "nan.pth", "--out", "none/w.safetensors"], OUTPUT, "does not exist", folder=checkpoints)
     refused(["convert", "a.safetensors", "--out", "a.safetensors"], OUTPUT, "belongs to the source", folder=checkpoints)

@@ -245,14 +245,14 @@ def test_a_frame_without_any_proposal_loses_the_target() -> None:
     assert short.step(FRAME, short.start(FRAME, [BOX]))[0][0].frames_lost == 0
 
 
-def test_a_smaller_patch_than_usual_is_not_used() -> None:
-    assert LongTermSettings(search_size=200).searched(255, 3) == 255
-
-
 def test_a_lost_target_is_looked_for_no_nearer() -> None:
     assert RPNSettings(long_term=LongTermSettings(search_size=255)).long_term.search_size == RPNSettings().search_size
-    with pytest.raises(SettingsError, match=r"long_term\.search_size is 254; expected 0, or search_size \(255\) or more"):
+    with pytest.raises(SettingsError, match=r"long_term\.search_size is 254; expected 0, or 255 or more"):
         RPNSettings(long_term=LongTermSettings(search_size=254))
+    small = {"small_share": 0.004, "small_search_size": 400}
+    assert RPNSettings(long_term=LongTermSettings(search_size=400), **small).small_search_size == 400
+    with pytest.raises(SettingsError, match=r"long_term\.search_size is 399; expected 0, or 400 or more"):
+        RPNSettings(long_term=LongTermSettings(search_size=399), **small)
 
 
 @pytest.mark.parametrize(

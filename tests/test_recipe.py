@@ -111,6 +111,17 @@ def test_the_size_that_does_not_fit_is_named_and_the_advice_works(wrong: str) ->
     assert read_recipe("siamrpn-small", [f"{wrong}=256", advice]).patch_size == 255
 
 
+def test_a_search_size_of_nothing_is_no_missing_one() -> None:
+    with pytest.raises(SettingsError, match=r"for example search_size=255\.$"):
+        read_recipe("siamrpn-small", ["search_size=0"])
+
+
+@pytest.mark.parametrize(("setting", "named"), [("network.width=200", r"network\.width"), ("world.width=1", r"world\.width")])
+def test_a_setting_outside_its_limits_is_named_with_its_table(setting: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=f"The setting {named} is"):
+        read_recipe("siamdw-small", [setting])
+
+
 def test_pysots_rate_rises_for_five_epochs_and_falls_from_there() -> None:
     """`LR_WARMUP` of siamrpn_r50_l234_dwxcorr_8gpu: numpy.logspace from 0.005 to 0.0005 after five epochs from 0.001 up."""
     recipe = read_recipe("siamrpnpp-paper")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -298,7 +299,7 @@ def test_exported_networks_answer_the_same_on_every_runtime(name: str, tmp_path:
         for values, wanted in zip(other.match(other.embed(z), x), expected, strict=True):
             assert_close(torch.from_numpy(values), wanted, 5e-3)
     with pytest.raises(
-        WeightsError, match=r"described beside it: size mismatch[^\n]* One of both was changed; export or install"
+        WeightsError, match=r"described beside it: size mismatch[^\n]* One of the two was changed; export or install"
     ):
         read_folded(model, folder.path / WEIGHTS, settings | {"width": 0.5})
 
@@ -356,3 +357,18 @@ def test_the_smallest_template_of_alexnet() -> None:
     network = SiamRPN(SiamRPNNetworkSettings(width=0.05, template_size=103, search_size=103)).eval()
     with torch.no_grad():
         assert network.match(network.embed(pixels(1, 103)), pixels(1, 103))[1].shape == (1, 1, 20, 1, 1)
+
+
+def test_gain_multiplies_the_up_channel_correlation_alone() -> None:
+    """Of the same random weights; the depth-wise head has no use for it."""
+    z, x = torch.rand(1, 3, 127, 127) * 255, torch.rand(1, 3, 143, 143) * 255
+    answers = []
+    for gain in (1.0, 0.05):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            answers.append(SiamRPN(replace(UP_CHANNEL, gain=gain)).eval()(z, x)[0])
+    assert torch.allclose(answers[1], 0.05 * answers[0], rtol=1e-4, atol=1e-6)
+    with pytest.raises(SettingsError, match=r"The setting gain is 0\.05, but the head 'depthwise'"):
+        replace(DEPTHWISE, gain=0.05)
+    with pytest.raises(SettingsError, match="The setting gain is 0"):
+        replace(UP_CHANNEL, gain=0.0)

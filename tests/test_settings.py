@@ -81,6 +81,10 @@ def test_what_is_refused_and_why(values: dict[str, Any], says: str) -> None:
         (["rate=2"], Outer(rate=2.0)),
         (["rate = 2.5 "], Outer(rate=2.5)),
         (["rate=1e-3"], Outer(rate=1e-3)),
+        (["rate=.95"], Outer(rate=0.95)),
+        (["rate=-5."], Outer(rate=-5.0)),
+        (["rate=.5e-2"], Outer(rate=0.005)),
+        (["name=."], Outer(rate=1.0, name=".")),
         (["name=fancy"], Outer(rate=1.0, name="fancy")),  # quotes left out
         (['name="a=b"'], Outer(rate=1.0, name="a=b")),
         (["name=a=b"], Outer(rate=1.0, name="a=b")),
@@ -100,7 +104,7 @@ def test_overrides(texts: list[str], expected: Outer) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("rate", "'rate' is no setting; expected KEY=VALUE, as in scales=5"),
+        ("rate", "'rate' is no setting; expected KEY=VALUE, as in rate=1.0"),
         ("=3", "'' is no name of a setting"),
         ("rat=3", "Did you mean 'rate'?"),
         ("inner.widht=3", "Did you mean 'width'?"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.export.checkpoint import _differences
 from siamtrack.layers.cir import BACKBONES, SMALLEST_PX, TOTAL_STRIDE_PX, CIRBackbone
 from siamtrack.layers.folding import fold_batch_norm
 from siamtrack.model_folder import WEIGHTS
@@ -30,6 +33,7 @@ from siamtrack.models.siamdw import (
 )
 from siamtrack.trackers.rpn_settings import RPNSettings
 from siamtrack.trackers.siamfc import SiamFCSettings
+from siamtrack.training.origin import check_networks
 from siamtrack.training.parameters import enter_epoch, optimizer_of
 from siamtrack.training.recipe import Recipe
 from siamtrack.training.recipes import read_recipe
@@ -41,7 +45,7 @@ def pixels(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 255
 
 
-def narrow(backbone: str = "CIResNet22", head: str = "siamfc", **settings: int) -> SiamDWFC | SiamDWRPN:
+def narrow(backbone: str = "CIResNet22", head: str = "siamfc", **settings: Any) -> SiamDWFC | SiamDWRPN:
     """In eval mode, with batch norms that do something."""
     torch.manual_seed(0)
     network = NETWORKS[head](SiamDWNetworkSettings(backbone=backbone, head=head, width=NARROW, **settings))
@@ -193,8 +197,10 @@ def test_batch_norm_is_folded(backbone: str) -> None:
 
 
 @pytest.mark.parametrize(("targets", "scales"), [(1, 1), (1, 3), (2, 1), (3, 2)])
-@pytest.mark.parametrize("settings", [{"head": "siamfc"}, {"head": "siamrpn"}, {"head": "siamrpn", "anchor_scores": 2}])
-def test_match_is_forward_of_each_window(settings: dict[str, str | int], targets: int, scales: int) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"head": "siamfc", "gain": 0.01}, {"head": "siamrpn", "gain": 0.01}, {"head": "siamrpn", "anchor_scores": 2}]
+)
+def test_match_is_forward_of_each_window(settings: dict[str, Any], targets: int, scales: int) -> None:
     network = narrow(**settings)
     z, x = pixels(targets, 3, 111, 111), pixels(targets * scales, 3, 127, 119, seed=1)
     with torch.no_grad():
@@ -206,20 +212,33 @@ def test_match_is_forward_of_each_window(settings: dict[str, str | int], targets
         assert (ours.flatten(0, 1) - theirs).abs().max() < 1e-4 * theirs.abs().max()
 
 
-def test_the_siamfc_head_is_a_tenth_of_the_correlation() -> None:
-    network = narrow()
+@pytest.mark.parametrize("gain", [1.0, 0.03])
+def test_the_siamfc_head_is_a_tenth_of_the_correlation(gain: float) -> None:
+    network = narrow(gain=gain)
     z, x = pixels(2, 3, 95, 95), pixels(2, 3, 127, 127, seed=1)
     with torch.no_grad():
         response, template, search = network(z, x)
         for one, kernel, features in zip(response, template, search, strict=True):
-            expected = 0.1 * F.conv2d(features[None], kernel[None])[0, 0]
+            expected = 0.1 * gain * F.conv2d(features[None], kernel[None])[0, 0]
             assert (one - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-@pytest.mark.parametrize("scores", [1, 2])
-def test_the_region_proposals_are_the_loop(scores: int) -> None:
+@pytest.mark.parametrize("head", NETWORKS)
+def test_weights_are_for_the_gain_that_they_were_learnt_with(head: str) -> None:
+    """It is in no weights file; a procedure does not depend on it."""
+    network = narrow(head=head, gain=0.01)
+    recipe = Recipe(model="siamdw", loss="rpn" if head == "siamrpn" else "logistic", network=network.settings)
+    check_networks(recipe, None, network, None)
+    with pytest.raises(SettingsError, match=r"has gain 0\.01, the recipe's 1\.0;"):
+        check_networks(replace(recipe, network=replace(network.settings, gain=1.0)), None, network, None)
+    wide = SiamDWNetworkSettings(head=head, gain=0.01)
+    assert _differences(SiamDWNetworkSettings(head=head), wide) == []
+
+
+@pytest.mark.parametrize(("scores", "gain"), [(1, 1.0), (2, 1.0), (2, 0.03)])
+def test_the_region_proposals_are_the_loop(scores: int, gain: float) -> None:
     """Each target's kernels over its own features, one after another, as many as there are scores and offsets."""
-    network = narrow(head="siamrpn", anchors=3, anchor_scores=scores)
+    network = narrow(head="siamrpn", anchors=3, anchor_scores=scores, gain=gain)
     z, x = pixels(2, 3, 127, 127), pixels(2, 3, 143, 143, seed=1)
     with torch.no_grad():
         cls, loc = network(z, x)
@@ -228,8 +247,8 @@ def test_the_region_proposals_are_the_loop(scores: int) -> None:
         for target in range(2):
             template, search = network.backbone(z[target, None]), network.backbone(x[target, None])
             depth = network.head.search_cls.out_channels
-            for_cls = network.head.template_cls(template).reshape(3 * scores, depth, 3, 3)
-            for_loc = network.head.template_loc(template).reshape(12, depth, 3, 3)
+            for_cls = gain * network.head.template_cls(template).reshape(3 * scores, depth, 3, 3)
+            for_loc = gain * network.head.template_loc(template).reshape(12, depth, 3, 3)
             scored = F.conv2d(network.head.search_cls(search), for_cls)[0]
             moved = network.head.adjust(F.conv2d(network.head.search_loc(search), for_loc))[0]
             probability = torch.sigmoid(scored) if scores == 1 else scored.reshape(2, 3, 3, 3).softmax(0)[1]

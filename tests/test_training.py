@@ -16,7 +16,7 @@ import torch
 from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, parameters, rows, same, stop_after
 
 from siamtrack.box import Box
-from siamtrack.errors import SettingsError, TrainingError
+from siamtrack.errors import OutputError, SettingsError, TrainingError
 from siamtrack.export import checkpoint as export
 from siamtrack.layers.folding import fold_batch_norm, unfold_batch_norm
 from siamtrack.library import recipe_names
@@ -349,6 +349,12 @@ def test_export_uses_the_sizes_of_the_run(tmp_path: Path, data: TrainingData, mo
     assert (description.network["template_size"], description.network["search_size"]) == (95, 127)
     settings = description.settings
     assert (settings["template_size"], settings["search_size"], settings["context"]) == (95, 143, 0.75)
+    (tmp_path / "busy").mkdir()
+    (tmp_path / "busy" / "mine").write_text("")
+    with pytest.raises(OutputError, match="is no model folder"):
+        export.export_checkpoint(
+            tmp_path, tmp_path / "busy", licence="", card="", begins=lambda: pytest.fail("it has not begun")
+        )
     with pytest.raises(SettingsError, match="built for 95"):
         export.export_checkpoint(tmp_path, tmp_path / "m", licence="", card="", overrides=["template_size=127"])
     (tmp_path / "recipe.toml").write_text("epoch = 1\n")

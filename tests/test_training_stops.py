@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from training_runs import RECIPE, draw_clips, draw_pictures, of_pictures, rows, same, stop_after
 
-from siamtrack.errors import DataError, OutputError, TrainingError
+from siamtrack.errors import DataError, OutputError, SettingsError, TrainingError
 from siamtrack.layers.losses import LOSSES, balanced_logistic_loss
 from siamtrack.models.siamfc import SiamFC
 from siamtrack.synthetic.material import find_material
@@ -168,6 +168,9 @@ def test_a_folder_with_files_of_something_else_is_refused(tmp_path: Path, data: 
     with pytest.raises(TrainingError, match=r"another '.*recipe\.toml'"):
         train(RECIPE, data, tmp_path, workers=0)
     assert (tmp_path / "recipe.toml").read_text().startswith("# mine")
+    (tmp_path / "recipe.toml").write_text("width = ")
+    with pytest.raises(SettingsError, match=r"recipe\.toml' is no valid TOML"):
+        train(RECIPE, data, tmp_path, workers=0)
     (tmp_path / "recipe.toml").unlink()
     (tmp_path / "log.csv").write_text("1,2\n3,4\n")
     with pytest.raises(OutputError, match=r"holds something else \(log\.csv\)"):
@@ -290,3 +293,14 @@ def test_a_loading_process_gives_the_same_batches(data: TrainingData) -> None:
     assert all(
         torch.equal(a, b) for pair in zip(here, there, strict=True) for a, b in zip(pair[0][:4], pair[1][:4], strict=True)
     )
+
+
+def test_a_run_goes_on_that_was_stopped_before_a_setting_existed(tmp_path: Path, data: TrainingData) -> None:
+    """Before its first checkpoint, too, when there is nothing but its recipe."""
+    first = train(RECIPE, data, tmp_path / "whole", workers=0).state_dict()
+    written = (tmp_path / "whole" / "recipe.toml").read_text()
+    older = written.replace("perspective = 0.0\n", "")
+    assert older != written
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "recipe.toml").write_text(older)
+    assert same(train(RECIPE, data, tmp_path / "old", workers=0).state_dict(), first)

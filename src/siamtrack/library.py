@@ -83,7 +83,7 @@ def open_model(
     """
     folder, preset = _find(name)
     module = _tracker_module(folder.description.tracker)
-    settings = from_mapping(module.SETTINGS, folder.description.settings, where=str(folder.path / "model.toml"))
+    settings = _described(folder)
     changed = with_overrides(replace(settings, **preset), overrides)
     # model.toml can be edited by hand; the size that the network was built for stands beside it
     built = replace(settings, template_size=folder.description.network.get("template_size", settings.template_size))
@@ -132,9 +132,20 @@ def open_network(
 def settings_of(name: str | Path) -> dict[str, Any]:
     """Every setting of the tracking procedure that `open_model(name)` would use."""
     folder, preset = _find(name)
-    module = _tracker_module(folder.description.tracker)
-    settings = from_mapping(module.SETTINGS, folder.description.settings, where=str(folder.path / "model.toml"))
-    return asdict(replace(settings, **preset))
+    return asdict(replace(_described(folder), **preset))
+
+
+def _described(folder: ModelFolder) -> Any:
+    """The settings of the tracking procedure in a model folder.
+
+    Raises:
+        ModelError: they are none.
+    """
+    kind, description = _tracker_module(folder.description.tracker).SETTINGS, folder.path / DESCRIPTION
+    try:
+        return from_mapping(kind, folder.description.settings, where=str(description))
+    except SettingsError as error:
+        raise ModelError(f"'{description}': {error} Export or install the model again.") from None
 
 
 def tracker_around(network: Network, procedure: str, settings: Mapping[str, Any]) -> Tracker[Any]:
@@ -176,13 +187,23 @@ def procedure_presets(procedure: str) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-RECIPES = Path(__file__).parent / "recipes"
-"""The training recipes that come with siamtrack, TOML files."""
+_RECIPES = Path(__file__).parent / "recipes"
 
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with siamtrack."""
-    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+    return sorted(path.stem for path in _RECIPES.glob("*.toml"))
+
+
+def recipe_path(name: str) -> Path:
+    """The TOML file of a recipe that comes with siamtrack.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    if name not in recipe_names():
+        raise SettingsError(f"There is no recipe '{name}'. {nearest(name, recipe_names())}")
+    return _RECIPES / f"{name}.toml"
 
 
 def recipe_summary(name: str) -> str:
@@ -191,8 +212,9 @@ def recipe_summary(name: str) -> str:
     Args:
         name: one of `recipe_names`.
     """
-    lines = (line.removeprefix("#").strip() for line in (RECIPES / f"{name}.toml").read_text("utf-8").splitlines())
-    return " ".join(takewhile(lambda line: not line.startswith("siamtrack train "), lines)).rstrip(".:")
+    lines = recipe_path(name).read_text("utf-8").splitlines()
+    first = takewhile(lambda line: line.startswith("#") and not line.startswith("# siamtrack train "), lines)
+    return " ".join(line.removeprefix("#").strip() for line in first).rstrip(".:")
 
 
 def training_set_names() -> list[str]:

@@ -74,7 +74,7 @@ def read_model_folder(path: Path) -> ModelFolder:
     try:
         description = from_mapping(Description, read_toml(path / DESCRIPTION), where=str(path / DESCRIPTION))
     except SettingsError as error:
-        raise ModelError(str(error)) from None
+        raise ModelError(f"{error} Export or install the model again.") from None
     if description.format != FORMAT:
         raise ModelError(f"'{path}' has format {description.format}; this version of siamtrack reads format {FORMAT}.")
     if description.color_order != "rgb":

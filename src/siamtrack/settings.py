@@ -6,8 +6,10 @@ Order of strength: the dataclass' own defaults (the paper's) < TOML < `key=value
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -16,13 +18,28 @@ from siamtrack.errors import SettingsError, nearest
 
 T = TypeVar("T")
 
+_SHORT_NUMBER = re.compile(r"[+-]?(\d+\.|\.\d+)([eE][+-]?\d+)?")  # .95 and 5., which TOML does not know
+
 
 class _OutsideLimitsError(SettingsError):
-    """A number that is too small or too large. Its arguments: name, value, lowest, highest."""
+    """A number that is too small or too large."""
 
-    def __str__(self) -> str:
-        name, value, low, high = self.args
-        return f"The setting {name} is {value}; expected {low:g} to {high:g}."
+    def __init__(self, name: str, value: float, low: float, high: float) -> None:
+        super().__init__(f"The setting {name} is {value}; expected {low:g} to {high:g}.")
+        self.parts = name, value, low, high
+
+    def __reduce__(self) -> tuple[Any, ...]:  # worker processes send it
+        return type(self), self.parts
+
+
+@contextmanager
+def in_table(table: str) -> Iterator[None]:
+    """Names a setting that `check_limits` refuses inside by its table, too."""
+    try:
+        yield
+    except _OutsideLimitsError as error:
+        name, *numbers = error.parts
+        raise _OutsideLimitsError(f"{table}.{name}", *numbers) from None
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
@@ -35,7 +52,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
 
     Raises:
         SettingsError: an unknown key (with the nearest known one), a value of another type, a missing key without
-            default, or a value that the dataclass itself refuses.
+            default, or a value that the dataclass itself refuses; one outside its limits is named with its table.
     """
     types = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -47,11 +64,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
         raise SettingsError(f"Missing setting in {where}: {', '.join(missing)}.")
     found = {}
     for key, value in values.items():
-        try:
+        with in_table(key):
             found[key] = _typed(value, types[key], f"'{key}' in {where}")
-        except _OutsideLimitsError as error:  # of a setting in a table
-            name, *numbers = error.args
-            raise _OutsideLimitsError(f"{key}.{name}", *numbers) from None
     return cls(**found)
 
 
@@ -67,7 +81,8 @@ def with_overrides(settings: T, overrides: Sequence[str]) -> T:
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:
-            raise SettingsError(f"'{text}' is no setting; expected KEY=VALUE, as in scales=5 or long_term.search_size=831.")
+            example = next((name for name, now in values.items() if isinstance(now, int | float)), "name")
+            raise SettingsError(f"'{text}' is no setting; expected KEY=VALUE, as in {example}={values.get(example, 1)}.")
         *outer, name = _parts(key.strip())
         inside = values
         for part in outer:
@@ -120,7 +135,7 @@ def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        return float(text) if _SHORT_NUMBER.fullmatch(text) else text
 
 
 _KINDS: dict[Any, str] = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from siamtrack.cli import options
 from siamtrack.cli.make import TO_EXPORT, require
@@ -127,20 +128,17 @@ def recipes(
     show: Annotated[str | None, typer.Option(metavar="NAME", help="Print this one, as a file to begin your own with.")] = None,
 ) -> None:
     """List the recipes that networks are trained with, or print one: 'siamtrack train RECIPE'."""
-    from siamtrack.errors import nearest
-    from siamtrack.library import RECIPES, recipe_names, recipe_summary
+    from siamtrack.library import recipe_names, recipe_path, recipe_summary
 
     if show is None:
         table = _table("name", "what it trains")
         for name in recipe_names():
-            table.add_row(name, recipe_summary(name))
+            table.add_row(name, escape(recipe_summary(name)))
         table.columns[1].overflow = "fold"  # paths, which an ellipsis would cut
         Console(highlight=False).print(table)  # not soft-wrapped, as the cards
         console.print("'siamtrack recipes --show NAME' prints one; a file of your own is trained by its path.")
-    elif show in recipe_names():
-        typer.echo((RECIPES / f"{show}.toml").read_text("utf-8"), nl=False)
     else:
-        raise SettingsError(f"There is no recipe '{show}'. {nearest(show, recipe_names())}")
+        typer.echo(recipe_path(show).read_text("utf-8"), nl=False)
 
 
 def bench(

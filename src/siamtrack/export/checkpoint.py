@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from siamtrack.errors import SettingsError, nearest
-from siamtrack.export.onnx import export_model
+from siamtrack.export.onnx import check_model_folder, export_model
 from siamtrack.library import check_of_network, procedure_presets, procedure_settings
 from siamtrack.model_folder import Description
 from siamtrack.models.checkpoints import read_checkpoint
@@ -16,6 +16,7 @@ from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_n
 from siamtrack.training.origin import trained_in
 
 _SIZES = ("template_size", "search_size")
+_BESIDE = (*_SIZES, "gain")  # settings of a network that its procedure does not depend on, or that a preset decides
 
 
 def export_checkpoint(
@@ -39,7 +40,7 @@ def export_checkpoint(
         card: model card, Markdown.
         preset: name of a published configuration, with its sizes and its settings of the tracking procedure.
         overrides: settings of the tracking procedure, "key=value".
-        begins: is called when all of that has been checked, and graphs are written, which takes long.
+        begins: is called when all of that and the folder have been checked, and graphs are written, which takes long.
 
     Raises:
         SettingsError: an unknown preset, or one of another network; an unknown setting, or one that the network rules out.
@@ -64,6 +65,7 @@ def export_checkpoint(
         network=asdict(network.settings),
         settings=asdict(settings),
     )
+    check_model_folder(folder)
     begins()
     export_model(network, folder, description)
 
@@ -76,7 +78,10 @@ def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
     published, wanted = _published(preset, model, network.settings)
     if different := _differences(wanted, network.settings):
         theirs, ours = (", ".join(f"{name} {getattr(s, name)}" for name in different) for s in (wanted, network.settings))
-        raise SettingsError(f"The preset '{preset}' is of a network with {theirs}; that of the checkpoint has {ours}.")
+        raise SettingsError(
+            f"The preset '{preset}' is of a network with {theirs}; that of the checkpoint has {ours}. "
+            f"{_fitting(model, known, network.settings)}"
+        )
     sizes = {name: value for name, value in {**(published or {}), **known[preset]}.items() if name in _SIZES}
     network.settings = replace(network.settings, **sizes)
     return known[preset]
@@ -97,14 +102,9 @@ def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any
     """Whether a preset has settings of a procedure, and is of this kind of network or of none."""
     kinds = _kinds_with(preset)
     if kinds and model not in kinds:
-        fitting = [
-            name
-            for name in known
-            if model in (_kinds_with(name) or [model]) and not _differences(_published(name, model, settings)[1], settings)
-        ]
         raise SettingsError(
             f"The preset '{preset}' is of the network {' or '.join(kinds)}; the checkpoint holds {model}. "
-            f"Those that fit it: {', '.join(fitting) or 'none; export without --preset to track with defaults'}."
+            f"{_fitting(model, known, settings)}"
         )
     if preset in known:
         return
@@ -117,6 +117,16 @@ def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any
     )
 
 
+def _fitting(model: str, known: Mapping[str, Any], settings: Any) -> str:
+    """A sentence with the presets that are of this very network, or of none."""
+    names = [
+        name
+        for name in known
+        if model in (_kinds_with(name) or [model]) and not _differences(_published(name, model, settings)[1], settings)
+    ]
+    return f"Those that fit it: {', '.join(names) or 'none; export without --preset to track with defaults'}."
+
+
 def _differences(wanted: Any, found: Any) -> list[str]:
-    """The names of settings that differ, but for sizes."""
-    return [name for name, value in vars(wanted).items() if name not in _SIZES and value != getattr(found, name)]
+    """The names of settings that differ, but for `_BESIDE`."""
+    return [name for name, value in vars(wanted).items() if name not in _BESIDE and value != getattr(found, name)]

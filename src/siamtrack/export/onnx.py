@@ -79,9 +79,8 @@ def export_model(network: Any, folder: Path, description: Description) -> None:
         OutputError: the folder cannot be written, or holds something else.
         ModelError: a runtime's answers differ from PyTorch's.
     """
+    check_model_folder(folder)
     folder = folder.resolve()  # "." too has a parent and a name then
-    if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"'{folder}' exists and is no model folder; give another name so that nothing is lost.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -98,6 +97,16 @@ def export_model(network: Any, folder: Path, description: Description) -> None:
         raise OutputError(f"The model folder '{folder}' cannot be written: {error.strerror}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_model_folder(folder: Path) -> None:
+    """Whether a model may be written there.
+
+    Raises:
+        OutputError: the folder holds something else.
+    """
+    if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"'{folder.resolve()}' exists and is no model folder; give another name so that nothing is lost.")
 
 
 def _replace(folder: Path, new: Path) -> None:

@@ -37,7 +37,7 @@ class UpChannelHead(nn.Module):
         anchors: A, at a cell.
         kernel_channels: D, of each kernel; None: as many as of the features.
         scores: k, of an anchor: 2, or 1 that stands for the target, against which 0 stands.
-        gain: multiplies the kernels, and so everything that is found with them.
+        gain: multiplies the kernels, and so the correlations.
     """
 
     def __init__(

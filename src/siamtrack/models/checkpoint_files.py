@@ -66,7 +66,7 @@ def _recipe(path: Path) -> Any:
 
 def _values(path: Path) -> dict[str, Any]:
     if path.is_dir():
-        raise WeightsError(f"'{path}' is a folder; expected a checkpoint file, such as the weights.safetensors of a run.")
+        raise WeightsError(f"'{path}' is a folder; expected a checkpoint file.")
     try:
         with path.open("rb") as file:
             head = file.read(16)

@@ -26,7 +26,7 @@ def with_folded_weights(network: Network, path: Path) -> Network:
     except RuntimeError as error:
         first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
         raise WeightsError(
-            f"'{path}' does not fit the network that is described beside it: {first} One of both was changed; export or "
-            "install the model again."
+            f"'{path}' does not fit the network that is described beside it: {first.rstrip('.')}. One of the two was "
+            "changed; export or install the model again."
         ) from None
     return folded

@@ -11,7 +11,8 @@ Differences between paper, official codes (foolwood/DaSiamRPN; STVIR/pysot for t
 * Correlation: the codes track one target; here the kernels of every target meet the search maps of that target.
 * Search patches: 255 px in the paper; 271 px to track in DaSiamRPN, 287 px in PySOT. Any size works.
 * Start: PyTorch's own random weights in the codes and here; the paper begins with AlexNet from ImageNet, its first three
-  convolutions fixed.
+  convolutions fixed. With random weights the up-channel correlation is so large that sizes are learnt badly, so `gain`
+  multiplies it here; with 1 nothing changes.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from siamtrack.layers.rpn_heads import CELLS_LOST, DepthwiseHead, UpChannelHead
 from siamtrack.models.model import Model
 from siamtrack.models.network_limits import check_network
 from siamtrack.models.rpn_training import rpn_losses, rpn_procedure
+from siamtrack.settings import check_limits
 
-HEADS: Mapping[str, type[UpChannelHead | DepthwiseHead]] = {"up-channel": UpChannelHead, "depthwise": DepthwiseHead}
+HEADS = ("up-channel", "depthwise")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +49,18 @@ class SiamRPNNetworkSettings:
     anchors: int = 5  # at a cell
     template_size: int = 127  # px
     search_size: int = 255  # px
+    gain: float = 1.0  # of the correlation; up-channel, see the module
 
     def __post_init__(self) -> None:
         if self.head not in HEADS:
             raise SettingsError(f"The setting head is '{self.head}'. {nearest(self.head, HEADS)}")
         check_network(self, smallest_template=RECEPTIVE_FIELD_PX + CELLS_LOST * TOTAL_STRIDE_PX)
+        check_limits(self, {"gain": (1e-9, 1e6)})
+        if self.gain != 1 and self.head != "up-channel":
+            raise SettingsError(
+                f"The setting gain is {self.gain:g}, but the head '{self.head}' has batch norms behind its correlation, which "
+                "undo it; leave it at 1."
+            )
 
 
 class SiamRPN(nn.Module):
@@ -63,7 +72,12 @@ class SiamRPN(nn.Module):
         super().__init__()
         self.settings = settings or SiamRPNNetworkSettings()
         self.backbone = AlexNetRPN(self.settings.width)
-        self.head = HEADS[self.settings.head](self.backbone.channels, self.settings.anchors)
+        channels, anchors = self.backbone.channels, self.settings.anchors
+        self.head: UpChannelHead | DepthwiseHead = (
+            UpChannelHead(channels, anchors, gain=self.settings.gain)
+            if self.settings.head == "up-channel"
+            else DepthwiseHead(channels, anchors)
+        )
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels (N, 3, 127, 127), RGB, 0..255 -> kernels of cls and after them of loc.

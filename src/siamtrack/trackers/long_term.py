@@ -56,7 +56,7 @@ class LongTermSettings:
             search_size: side for a target that is not lost.
             frames_lost: frames since it was lost; 0: it is not.
         """
-        if not frames_lost or self.search_size <= search_size:
+        if not frames_lost:
             return search_size
         return min(self.search_size, search_size + self.growth * frames_lost) if self.growth else self.search_size
 

@@ -47,14 +47,15 @@ class RPNSettings:
             "min_size": (0.01, 4096),
         }
         check_limits(self, limits)
-        if 0 < self.long_term.search_size < self.search_size:
+        usual = max(self.search_size, self.small_search_size if self.small_share else 0)
+        if 0 < self.long_term.search_size < usual:
             raise SettingsError(
-                f"The setting long_term.search_size is {self.long_term.search_size}; expected 0, or search_size "
-                f"({self.search_size}) or more: a lost target is looked for further away."
+                f"The setting long_term.search_size is {self.long_term.search_size}; expected 0, or {usual} or more, the "
+                "patch of a target that is not lost: a lost one is looked for at least as far away."
             )
 
 
-PUBLISHED = {
+PRESETS = {
     # STVIR/pysot, experiments/*/config.yaml
     "siamrpn_r50_l234_dwxcorr": {"penalty_k": 0.05, "window_influence": 0.42, "lr": 0.38},
     "siamrpn_r50_l234_dwxcorr_8gpu": {"penalty_k": 0.04, "window_influence": 0.44, "lr": 0.33},

@@ -87,7 +87,8 @@ def _check_initial(recipe: Recipe, initial: nn.Module) -> None:
         wanted = {name: value.shape for name, value in recipe.kind.build(recipe.network).state_dict().items()}
     found = {name: value.shape for name, value in initial.state_dict().items()}
     found = {name: shape for name, shape in wanted.items() if name.startswith(recipe.kind.later)} | found
-    if found != wanted:
+    gains = {getattr(settings, "gain", 1.0) for settings in (initial.settings, recipe.network)}
+    if found != wanted or ("gain" not in found and len(gains) > 1):  # SiamFC's is a buffer, and comes along
         raise SettingsError(
             f"The network to start with has {_differences(initial.settings, recipe.network)}; give another network or set the "
             "recipe's [network]."
@@ -229,14 +230,15 @@ def trained_in(run: Path) -> tuple[Any, Recipe]:
 def _write_recipe(path: Path, settings: Mapping[str, Any]) -> None:
     import tomli_w
 
+    if path.exists():  # maybe written when there were fewer settings
+        if asdict(from_mapping(Recipe, read_toml(path), where=str(path))) != settings:
+            raise TrainingError(
+                f"There is another '{path}', of a run that was stopped before it had learnt anything; remove "
+                f"'{path.parent}', or give another folder for the run."
+            )
+        return
     given = {name: value for name, value in settings.items() if value is not None}  # TOML has no word for none
-    text = tomli_w.dumps(given)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise TrainingError(
-            f"There is another '{path}', of a run that was stopped before it had learnt anything; remove '{path.parent}', or "
-            "give another folder for the run."
-        )
-    path.write_text(text, encoding="utf-8")
+    path.write_text(tomli_w.dumps(given), encoding="utf-8")
 
 
 def _check_origin(run: Path, state: Mapping[str, Any], origin: Mapping[str, Any]) -> None:

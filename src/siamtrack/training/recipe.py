@@ -12,7 +12,7 @@ from siamtrack.errors import SettingsError, nearest
 from siamtrack.layers.alexnet import TOTAL_STRIDE_PX
 from siamtrack.models.kinds import model_kind
 from siamtrack.models.model import Model
-from siamtrack.settings import check_limits, from_mapping
+from siamtrack.settings import check_limits, from_mapping, in_table
 from siamtrack.synthetic.pairs import PairSettings
 from siamtrack.synthetic.world_settings import WorldSettings
 from siamtrack.training.augment import AugmentSettings
@@ -125,7 +125,7 @@ class Recipe:
             raise SettingsError(
                 f"Template {template} px and search {search} px cannot be trained with; expected a search patch that is larger "
                 f"by a multiple of {TOTAL_STRIDE_PX}, or the labels would lie beside the targets; for example "
-                f"{'search_size' if self.search_size else 'network.search_size'}={template + 128}."
+                f"{'network.search_size' if self.search_size is None else 'search_size'}={template + 128}."
             )
         if (needed := math.ceil(search + 2 * self.augment.translation)) > self.sampling.crop_size:
             raise SettingsError(
@@ -149,7 +149,9 @@ class Recipe:
         """The settings of the network from their table, and the loss among those that it knows."""
         kind = self.kind
         if isinstance(self.network, Mapping):
-            object.__setattr__(self, "network", from_mapping(kind.settings, self.network, where="[network] of the recipe"))
+            with in_table("network"):
+                network = from_mapping(kind.settings, self.network, where="[network] of the recipe")
+            object.__setattr__(self, "network", network)
         if not isinstance(self.network, kind.settings):
             raise SettingsError(
                 f"The network has {type(self.network).__name__}; the model {self.model} has {kind.settings.__name__}."

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamtrack.errors import SettingsError, nearest
-from siamtrack.library import RECIPES, recipe_names
+from siamtrack.library import recipe_path
 from siamtrack.settings import from_mapping, read_toml, with_overrides
 from siamtrack.training.recipe import Recipe
 
@@ -23,9 +22,5 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(name)
     if not path.is_file():
-        if name not in recipe_names():
-            raise SettingsError(
-                f"There is no recipe file '{name}', and no recipe of that name. {nearest(name, recipe_names())}"
-            )
-        path = RECIPES / f"{name}.toml"
+        path = recipe_path(name)
     return with_overrides(from_mapping(Recipe, read_toml(path), where=str(path)), overrides)
