@@ -50,6 +50,21 @@ def test_switches_are_steps_from_the_target_to_another(overlaps: list[float], ot
     assert trial(overlaps, others).switches("x") == switches
 
 
+@pytest.mark.parametrize(
+    ("overlaps", "others", "switches"),
+    [
+        ([0.8, 0.5, 0.9], [0.0, 0.7, 0.0], 0),  # its match is kept
+        ([0.8, 0.4, 0.4, 0.9], [0.0, 0.5, 0.9, 0.0], 1),
+        ([0.8, 0.0, 0.0, 0.8], [0.0, 0.4, 0.4, 0.0], 0),  # never a match with the other
+        ([0.8, 0.4, 0.6, 0.0, 0.9, 0.0], [0.0, 0.6, 0.5, 0.5, 0.0, 0.9], 2),  # stays there as long, and goes over again
+        ([0.8, 0.0, 0.0], [0.0, 0.0, 0.6], 1),  # lost in between
+    ],
+)
+def test_lasting_switches_keep_matches_as_clear_mot(overlaps: list[float], others: list[float], switches: int) -> None:
+    assert trial(overlaps, others).lasting_switches("x") == switches
+    assert trial([0.9, *overlaps], [0.0, *others], [False] + [True] * len(overlaps)).lasting_switches("x") == switches
+
+
 def test_overlap_counts_where_the_target_is_visible() -> None:
     assert trial([0.8, 0.0, 0.4], [0, 0, 0], [True, False, True]).mean_overlap("x") == pytest.approx(0.6)
     assert np.isnan(trial([0.8], [0], [False]).mean_overlap("x"))
@@ -194,6 +209,8 @@ def subjects(monkeypatch: pytest.MonkeyPatch, small_worlds: None) -> list[Subjec
         "1535 px, inside": true_box,
         "without": strays,
         "with memory": true_box,
+        "with courses": true_box,
+        "with both": true_box,
     }
 
     def noted(*arguments: Any) -> Iterator[Subject]:
@@ -227,10 +244,11 @@ def test_the_f_of_long_term_tracking(tmp_path: Path, subjects: list[Subject]) ->
 def test_the_switches_between_look_alikes(tmp_path: Path, subjects: list[Subject]) -> None:
     table = run_look_alikes(tmp_path / "la", Trying(model="siamfc", quick=True))
     rows = {str(row[0]): dict(zip(table.columns, row, strict=True)) for row in table.rows}
-    assert list(rows) == ["without", "with memory"]
+    assert list(rows) == ["without", "with memory", "with courses", "with both"]
     identical = sum(map(has_identical, subjects))
     expected = {
         "identity switches": 4,  # two in each of two scenes
+        "lasting ones": 4,
         "to a double in another light": 4 - 2 * identical,
         "to an identical one": 2 * identical,
         "scenes with one": 2,
@@ -241,7 +259,7 @@ def test_the_switches_between_look_alikes(tmp_path: Path, subjects: list[Subject
     assert_complete(tmp_path / "la")
     with (tmp_path / "la" / "scenes.csv").open(newline="") as text:
         scenes = list(csv.DictReader(text))
-    assert [row["identity switches"] for row in scenes] == ["2", "0"] * 2
+    assert [row["identity switches"] for row in scenes] == ["2", "0", "0", "0"] * 2
     told = ["yes" if has_identical(one) else "no" for one in subjects for _ in rows]
     assert [row["identical double"] for row in scenes] == told
 

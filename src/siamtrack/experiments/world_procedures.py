@@ -43,7 +43,12 @@ _VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "831 px": ("long_term.search_size=831", "long_term.growth=0", *_AS_PUBLISHED),
         "1535 px, inside": ("long_term.search_size=1535", "long_term.growth=0", *_INSIDE),
     },
-    LOOK_ALIKES: {"without": ("distractors.most=0",), "with memory": ("distractors.most=3",)},
+    LOOK_ALIKES: {
+        "without": ("distractors.most=0", "distractors.follows=0"),
+        "with memory": ("distractors.most=3", "distractors.follows=0"),
+        "with courses": ("distractors.most=0", "distractors.follows=3"),
+        "with both": ("distractors.most=3", "distractors.follows=3"),
+    },
 }
 _WORLDS = {
     LONG_TERM: WorldSettings(exits=1.0, elsewhere=1.0, most_objects=3, look_alikes=0.5, occluders=0.0),
@@ -60,7 +65,8 @@ _MEASURES = {
     LONG_TERM: "* F is that of VOT-LT, the best over thresholds of the score, precision and recall averaged over scenes; "
     "frames in which less than 5 % of the target is to be seen count as without it.",
     LOOK_ALIKES: "* An identity switch is counted where the box goes from the target to another object: the target is to be "
-    "seen, and the box overlaps the other by 0.3 or more, and by more than the target. A double is the "
+    "seen, and the box overlaps the other by 0.3 or more, and by more than the target. A lasting one is counted as CLEAR MOT "
+    "keeps matches: the box is on an object until their IoU is below 0.5 and that with another 0.5 or more. A double is the "
     "target in another light, or its very picture, which its place alone tells apart; scenes.csv says which.",
 }
 
@@ -128,6 +134,7 @@ def run_look_alikes(out: Path, trying: Trying, *, watch: Watch = unwatched) -> T
     columns = {
         "procedure": 0,
         "identity switches": 0,
+        "lasting ones": 0,
         "to a double in another light": 0,
         "to an identical one": 0,
         "scenes with one": 0,
@@ -138,7 +145,8 @@ def run_look_alikes(out: Path, trying: Trying, *, watch: Watch = unwatched) -> T
         switches = [t.switches(name) for t in trials]
         to_identical = sum(t.switches(name) for t in trials if t.identical)
         overlap = float(np.mean([t.mean_overlap(name) for t in trials]))
-        return [name, sum(switches), sum(switches) - to_identical, to_identical, sum(map(bool, switches)), overlap]
+        lasting = sum(t.lasting_switches(name) for t in trials)
+        return [name, sum(switches), lasting, sum(switches) - to_identical, to_identical, sum(map(bool, switches)), overlap]
 
     return _run(LOOK_ALIKES, out, trying, columns, row, watch)
 

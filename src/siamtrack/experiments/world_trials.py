@@ -30,6 +30,7 @@ from siamtrack.tracking import Tracker
 
 TRIALS = "trials"
 CROSSES = 0.1  # overlap of the boxes of two objects, from which on they cross
+MATCHED = 0.5  # overlap of a match, as in CLEAR MOT (Bernardin and Stiefelhagen, 2008)
 ON_OTHER = 0.3  # overlap with another object, from which on a tracker may be on that one
 _OF_PROPOSALS = {"distractors", "long_term"}  # settings of procedures that choose among proposals
 _LOOKED_AT = 5  # frames from one look whether objects cross to the next
@@ -72,6 +73,16 @@ class Trial:
         on_target = (self.overlaps[variant] > 0) & (self.overlaps[variant] >= self.others[variant])
         steps = [bool(other) for target, other in zip(on_target, on_other, strict=True) if target or other]
         return sum(now and not before for before, now in zip([False, *steps], steps, strict=False))
+
+    def lasting_switches(self, variant: str) -> int:
+        """How often the tracker went over from the target to another object, where a match is kept as in CLEAR MOT."""
+        on_target, switches = True, 0
+        for target, other in zip(self.overlaps[variant][self.visible], self.others[variant][self.visible], strict=True):
+            kept, next_one = (target, other) if on_target else (other, target)
+            if kept < MATCHED <= next_one:
+                switches += on_target
+                on_target = not on_target
+        return switches
 
     def mean_overlap(self, variant: str) -> float:
         """Over the frames in which the target is visible; NaN without one."""

@@ -43,6 +43,7 @@ from siamtrack.trackers.distractors import Memory, distractors_among, less_alike
 from siamtrack.trackers.first_frame import first_frame
 from siamtrack.trackers.long_term import is_whole
 from siamtrack.trackers.mask import NO_PART, Part, placed, windows_around, with_masks
+from siamtrack.trackers.places import Courses
 from siamtrack.trackers.proposals import Proposals, Proposer, penalties
 from siamtrack.trackers.rpn_settings import PRESETS as PUBLISHED
 from siamtrack.trackers.rpn_settings import RPNSettings
@@ -61,6 +62,7 @@ class RPNState:
     frames_lost: int = 0  # since it was lost; 0: it is not
     whole: tuple[float, float] | None = None  # w, h when it was last surely seen, all of it; None: never, or not remembered
     memory: Memory = field(default_factory=Memory)
+    courses: Courses | None = None  # of the target and its distractors; None: none are followed
 
     @property
     def box(self) -> Box:
@@ -132,6 +134,7 @@ class RPNTracker:
                 size=(box.w, box.h),
                 search_size=s.small_search_size if box.area < small_area else s.search_size,
                 whole=self._whole(box.center, (box.w, box.h), width, height),
+                courses=Courses.begun(box.center) if s.distractors.follows else None,
             )
             for template, box in zip(self.network.embed(patches), boxes, strict=True)
         ]
@@ -156,13 +159,13 @@ class RPNTracker:
             places = [place for place, searched in enumerate(sizes) if searched == size]
             members = [states[place] for place in places]
             look = self._look(frame, members, size)
-            found, choices = look.found, self._choose(members, look)
+            choices = self._choose(members, look)
             for row, (place, choice) in enumerate(zip(places, choices, strict=True)):
                 moved[place], scores[place] = self._moved(states[place], look, row, choice, frame), choice.score
+                others = self._others(states[place], look, row, choice, frame)
+                moved[place] = self._followed(moved[place], choice, others)
                 if self._learns(moved[place], choice):
-                    others = distractors_among(found.boxes[row], found.scores[row], choice.proposal, self.settings.distractors)
-                    proposed = (found.boxes[row, :, other] for other in others)
-                    seen.append((place, [self._in_image(states[place], box, look.middles[row], frame) for box in proposed]))
+                    seen.append((place, others[: self.settings.distractors.most]))
             if self.gives_masks:
                 spots += self._spots(members, choices, look, places, size)
         if seen:
@@ -198,6 +201,9 @@ class RPNTracker:
             ranks = likely * (1 - share) + found.window * share
             # as the image has them: what is finite in the patch may not be so there
             placed = found.boxes * np.array([self._px(state) for state in states])[:, None, None]
+            for row, state in enumerate(states):
+                if state.courses and state.courses.others:
+                    ranks[row] *= state.courses.shares(placed[row, :2] + np.array(look.middles[row])[:, None], _side(state))
             usable = np.isfinite(ranks) & np.isfinite(change) & np.isfinite(placed).all(1) & (placed[:, 2:] > 0).all(1)
         best = np.where(usable, ranks, -np.inf).argmax(1).tolist()
         return [
@@ -232,6 +238,24 @@ class RPNTracker:
         """The size, if it is to be remembered and nothing of the target is cut off."""
         remembered = self.settings.long_term.remembers_size and is_whole(center, size, width, height)
         return size if remembered else None
+
+    def _others(self, state: RPNState, look: Look, row: int, choice: Choice, frame: Image) -> list[Box]:
+        """The distractors of a target in that row, the best first."""
+        s = self.settings.distractors
+        if choice.proposal < 0 or not (s.most or s.follows):
+            return []
+        proposals = distractors_among(look.found.boxes[row], look.found.scores[row], choice.proposal, s)
+        return [self._in_image(state, look.found.boxes[row, :, one], look.middles[row], frame) for one in proposals]
+
+    def _followed(self, state: RPNState, choice: Choice, others: Sequence[Box]) -> RPNState:
+        """The state after its move with the courses of target and distractors; those of a lost one begin anew."""
+        if state.courses is None:
+            return state
+        if state.frames_lost or choice.proposal < 0:
+            return replace(state, courses=Courses.begun(state.center))
+        follows = self.settings.distractors.follows
+        places = [np.array(box.center) for box in others[:follows]]
+        return replace(state, courses=state.courses.moved(np.array(state.center), places, _side(state), 2 * follows))
 
     def _learns(self, state: RPNState, choice: Choice) -> bool:
         s = self.settings.distractors
@@ -304,6 +328,11 @@ class RPNTracker:
     def _px(self, state: RPNState) -> float:
         """Image pixels per patch pixel."""
         return context_side(*state.size, self.settings.context) / self.settings.template_size
+
+
+def _side(state: RPNState) -> float:
+    """Of a square as large as the target, image pixels."""
+    return float(np.sqrt(state.size[0] * state.size[1]))
 
 
 def _limited(value: float, low: float, high: float) -> float:
