@@ -111,7 +111,7 @@ def test_twins_that_cross_are_told_apart_by_their_courses() -> None:
 
 def test_several_targets_are_the_same_as_each_alone() -> None:
     tracker = RPNTracker(SeesBrightness(), RPNSettings(distractors=DistractorSettings(follows=2)))
-    boxes = Box(150, 160, 40, 40), Box(205, 160, 40, 40)
+    boxes = Box(150, 160, 40, 40), Box(150, 205, 40, 40)
     frames = [drawn(*(box._replace(x=box.x + (2 + k) * n) for k, box in enumerate(boxes))) for n in range(6)]
     states = tracker.start(frames[0], boxes)
     alone = [tracker.start(frames[0], [box]) for box in boxes]
