@@ -248,10 +248,10 @@ def test_the_switches_between_look_alikes(tmp_path: Path, subjects: list[Subject
     identical = sum(map(has_identical, subjects))
     expected = {
         "identity switches": 4,  # two in each of two scenes
-        "lasting ones": 4,
         "to a double in another light": 4 - 2 * identical,
         "to an identical one": 2 * identical,
         "scenes with one": 2,
+        "lasting switches": 4,
     }
     assert {key: rows["without"][key] for key in expected} == expected
     assert {key: rows["with memory"][key] for key in expected} == dict.fromkeys(expected, 0)
@@ -259,7 +259,8 @@ def test_the_switches_between_look_alikes(tmp_path: Path, subjects: list[Subject
     assert_complete(tmp_path / "la")
     with (tmp_path / "la" / "scenes.csv").open(newline="") as text:
         scenes = list(csv.DictReader(text))
-    assert [row["identity switches"] for row in scenes] == ["2", "0", "0", "0"] * 2
+    for column in ("identity switches", "lasting switches"):
+        assert [row[column] for row in scenes] == ["2", "0", "0", "0"] * 2
     told = ["yes" if has_identical(one) else "no" for one in subjects for _ in rows]
     assert [row["identical double"] for row in scenes] == told
 

@@ -32,6 +32,7 @@ from siamtrack.training.sources import open_data
 
 CLIPS, FRAMES = 4, 40
 BAR = 0.8
+COARSE_BAR = 0.7  # of masks that are not refined, which end with 63 x 63 cells
 FIRST_STAGE = "siammask-coarse"
 LEARNT_BEFORE = ("backbone", "neck", "head", "mask.head")  # as in the recipe siammask-refine-paper
 
@@ -41,6 +42,9 @@ worlds with their own settings (0.68 in one of the four)."""
 
 SIZES = {"siamfc": {"scale_fit": True, "scale_step": 1.16, "scale_damping": 0.8}}
 """How the size follows where no box is learnt: as in the embedded `siamfc`, but faster, as sizes change faster here."""
+
+LOGISTIC = {"scale": 0.15}
+"""How much sizes change where no box is learnt: such heads learn to answer alike at all sizes that they are shown."""
 
 RECIPE: dict[str, Any] = {
     "epochs": 1,
@@ -79,6 +83,8 @@ def test_it_learns_four_clips_by_heart(scenes: tuple[Path, list[RenderedSequence
     """Boxes, and masks where it gives them; SiamMask in its two stages."""
     folder, clips = scenes
     recipe = recipe_with(from_mapping(Recipe, RECIPE, where="test"), name)
+    if recipe.loss == "logistic":
+        recipe = replace(recipe, augment=replace(recipe.augment, **LOGISTIC))
     data, start = open_data([("davis", folder)], recipe.crops), None
     if recipe.loss == "refinement":
         start = train(recipe_with(recipe, FIRST_STAGE), data, tmp_path / "first", workers=1)
@@ -90,7 +96,7 @@ def test_it_learns_four_clips_by_heart(scenes: tuple[Path, list[RenderedSequence
     aucs, shares = np.mean(found, 0).tolist()
     print(f"{name}: AUC {aucs:.3f}, J {shares:.3f}")
     assert aucs > BAR
-    assert not recipe.masked or shares > BAR
+    assert not recipe.masked or shares > (BAR if name != FIRST_STAGE else COARSE_BAR)
 
 
 def _overlaps(tracker: Tracker[Any], clip: RenderedSequence) -> tuple[float, float]:

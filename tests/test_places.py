@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_up_proposals import drawn
+from made_up_proposals import Maps, drawn
 from test_distractors import SeesBrightness
 
 from siamtrack.box import Box
 from siamtrack.errors import SettingsError
 from siamtrack.trackers.distractors import DistractorSettings
 from siamtrack.trackers.long_term import LongTermSettings
-from siamtrack.trackers.places import LEAST, PATIENCE, Course, Courses
+from siamtrack.trackers.places import HIDDEN, LEAST, PATIENCE, PLACE_GAIN, VELOCITY_GAIN, Course, Courses
 from siamtrack.trackers.rpn import RPNTracker
 from siamtrack.trackers.rpn_settings import RPNSettings
 
@@ -71,16 +71,54 @@ def test_one_that_is_hidden_is_expected_for_a_while() -> None:
     assert after(unseen, 1, 0, None).others == ()
 
 
+@pytest.mark.parametrize(("seen", "velocity"), [(1, -2.0), (4, -2.0)])
+def test_a_velocity_is_of_a_frame_whatever_was_not_seen_between(seen: int, velocity: float) -> None:
+    course = Course(place=at(100))
+    for n in range(1, seen):
+        course = course.seen(at(100 + velocity * n), 0.5, 0.3)
+    for _ in range(5):
+        course = course.not_seen()
+    course = course.seen(at(100 + velocity * (seen + 5)), 0.5, 0.3)
+    assert course.velocity == pytest.approx(at(velocity))
+    standing = Course(place=at(100), velocity=at(3))
+    for _ in range(9):
+        standing = standing.not_seen()
+    assert standing.seen(at(100), 0.5, 0.3).velocity == pytest.approx(at(3 - 0.3 * 3))
+
+
+@pytest.mark.parametrize("other", [20.0, 80.0])
+def test_the_course_is_hardly_bent_while_another_is_near(other: float) -> None:
+    """20 px are half a size, 80 px are two."""
+    courses = Courses.begun((0, 0))
+    for _ in range(4):
+        courses = courses.moved(at(0), [at(other)], SIZE, 6)
+    bent = courses.moved(at(10), [at(other)], SIZE, 6).target
+    gain, velocity_gain = (HIDDEN, VELOCITY_GAIN * HIDDEN) if other < 40 else (PLACE_GAIN, VELOCITY_GAIN)
+    assert bent.place == pytest.approx(at(10 * gain))
+    assert bent.velocity == pytest.approx(at(10 * velocity_gain))
+    assert HIDDEN < PLACE_GAIN / 2
+
+
+@pytest.mark.parametrize(("away", "new"), [(39.0, False), (41.0, True)])
+def test_what_is_a_size_away_is_another_one(away: float, new: bool) -> None:
+    courses = after(Courses.begun((0, 0)), 4, 0, 0).moved(at(0), [at(100 + away)], SIZE, 6)
+    assert [course.unseen for course in courses.others] == ([1, 0] if new else [0])
+
+
+def test_what_was_seen_once_is_not_expected() -> None:
+    courses = after(Courses.begun((0, 0)), 3, 0, 1).moved(at(0), [at(104), at(-90)], SIZE, 6)
+    assert len(courses.others) == 2
+    assert len(courses.moved(at(0), [], SIZE, 6).others) == 1
+
+
 def test_the_nearest_is_the_same_one_and_others_are_new() -> None:
     courses = after(Courses.begun((0, 0)), 3, 0, 1)
     courses = courses.moved(at(0), [at(230), at(106), at(80)], SIZE, 6)
     assert [course.velocity is None for course in courses.others] == [False, True, True]
     assert courses.others[0].place[0] == pytest.approx(105, abs=1)
     assert [course.place[0] for course in courses.others[1:]] == [230, 80]
-    for _ in range(3):
-        courses = courses.moved(at(0), [at(230)], SIZE, 2)
-    assert len(courses.others) == 2
-    assert courses.others[0].place[0] == pytest.approx(230)  # what was seen last is kept
+    fewer = courses.moved(at(0), [at(230), at(80), at(-90), at(-150)], SIZE, 2)
+    assert [course.place[0] for course in fewer.others] == [230, 80]  # seen twice, and last
 
 
 def crossing(tracker: RPNTracker) -> list[float]:
@@ -137,6 +175,28 @@ def test_a_lost_target_begins_anew() -> None:
     assert states[0].courses is not None
     assert not states[0].courses.others
     assert states[0].courses.target.ahead == pytest.approx(states[0].center)
+    states, _ = tracker.step(drawn(target._replace(x=180)), states)  # found elsewhere
+    assert not states[0].frames_lost
+    assert states[0].center[0] == pytest.approx(200, abs=2)
+    assert states[0].courses is not None
+    assert states[0].courses.target.ahead == pytest.approx(states[0].center)
+
+
+def test_a_frame_without_a_proposal_forgets_nothing() -> None:
+    class Fails(SeesBrightness):
+        def match(self, templates: np.ndarray, patches: np.ndarray) -> Maps:
+            cls, loc = super().match(templates, patches)
+            return (np.full_like(cls, np.nan) if len(self.matched) == 3 else cls), loc
+
+    network = Fails()
+    tracker = RPNTracker(network, RPNSettings(distractors=DistractorSettings(follows=2)))
+    target, twin = Box(150, 160, 40, 40), Box(150, 205, 40, 40)
+    states, unseen = tracker.start(drawn(target, twin), [target]), []
+    for _ in range(4):
+        states, _ = tracker.step(drawn(target, twin), states)
+        assert states[0].courses is not None
+        unseen.append([course.unseen for course in states[0].courses.others])
+    assert unseen == [[0], [0], [1], [0]]
 
 
 def test_wrong_settings_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""What parts of the tracking procedure bring on worlds made for them: long-term search, and the memory of look-alikes.
+"""What parts of the tracking procedure bring on worlds made for them: long-term search, memory and courses of look-alikes.
 
 Both compare one network with itself, in one run over the same frames of rendered scenes that no model was trained on.
 """
@@ -130,14 +130,14 @@ def run_long_term(out: Path, trying: Trying, *, watch: Watch = unwatched) -> Tab
 
 
 def run_look_alikes(out: Path, trying: Trying, *, watch: Watch = unwatched) -> Table:
-    """How often a model goes over to the target's double with and without the memory of look-alikes; see `run_long_term`."""
+    """How often a model goes over to the target's double with and without the module against it; see `run_long_term`."""
     columns = {
         "procedure": 0,
         "identity switches": 0,
-        "lasting ones": 0,
         "to a double in another light": 0,
         "to an identical one": 0,
         "scenes with one": 0,
+        "lasting switches": 0,
         "mean overlap": 3,
     }
 
@@ -146,7 +146,8 @@ def run_look_alikes(out: Path, trying: Trying, *, watch: Watch = unwatched) -> T
         to_identical = sum(t.switches(name) for t in trials if t.identical)
         overlap = float(np.mean([t.mean_overlap(name) for t in trials]))
         lasting = sum(t.lasting_switches(name) for t in trials)
-        return [name, sum(switches), lasting, sum(switches) - to_identical, to_identical, sum(map(bool, switches)), overlap]
+        counts = sum(switches), sum(switches) - to_identical, to_identical, sum(map(bool, switches)), lasting
+        return [name, *counts, overlap]
 
     return _run(LOOK_ALIKES, out, trying, columns, row, watch)
 
@@ -167,9 +168,11 @@ def _run(
     trials = run_trials(trackers, subjects, trying.frames, out / TRIALS, watch=watch)
     table = Table(columns, [row(variant, trials) for variant in variants])
     folder.write_table(name, table)
-    each = {"scene": 0, "procedure": 0, "mean overlap": 3, "identity switches": 0, "identical double": 0}
+    each = {"scene": 0, "procedure": 0, "mean overlap": 3, "identity switches": 0, "lasting switches": 0, "identical double": 0}
     rows: list[list[Cell]] = [
-        [t.name, v, t.mean_overlap(v), t.switches(v), "yes" if t.identical else "no"] for t in trials for v in variants
+        [t.name, v, t.mean_overlap(v), t.switches(v), t.lasting_switches(v), "yes" if t.identical else "no"]
+        for t in trials
+        for v in variants
     ]
     folder.write_table("scenes", Table(each, rows))
     measure = list(columns)[1]

@@ -30,7 +30,7 @@ from siamtrack.tracking import Tracker
 
 TRIALS = "trials"
 CROSSES = 0.1  # overlap of the boxes of two objects, from which on they cross
-MATCHED = 0.5  # overlap of a match, as in CLEAR MOT (Bernardin and Stiefelhagen, 2008)
+MATCHED = 0.5  # overlap of a match, as MOTChallenge has it
 ON_OTHER = 0.3  # overlap with another object, from which on a tracker may be on that one
 _OF_PROPOSALS = {"distractors", "long_term"}  # settings of procedures that choose among proposals
 _LOOKED_AT = 5  # frames from one look whether objects cross to the next

@@ -7,7 +7,8 @@ Gool, "Learning Target Candidate Association to Keep Track of What Not to Track"
 learnt here, and the network is not called again.
 
 While another one is expected near the target, one of both hides the other, and the proposals are of the one in front: the
-target's course is then bent by them a little only. It does not say where the box is; the chosen proposal does.
+target's course is then bent by them a little only. It does not say where the box is; the chosen proposal does. A low score
+does not count less.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ Place = NDArray[np.float64]
 
 # distances in sizes, sqrt(w * h), of the target
 SPREAD = 0.5  # standard deviation of where something is expected
-LEAST = 0.02  # is expected of the target everywhere; the most that is expected anywhere is 1
+LEAST = 0.02  # is expected of the target everywhere; of each at its own place 1
 NEAR = 0.8  # from one expected place to another, below which one of both may hide the other
 GATE = 1.0  # from where one is expected to what is taken for it, at most
 
 PLACE_GAIN, VELOCITY_GAIN = 0.5, 0.3  # shares of the difference from what was expected
-HIDDEN = 0.2  # the target's gain while another one is near, and a factor on all velocities' gains
+HIDDEN = 0.2  # while another one is near: the target's gain, and a factor on the velocities' gains
 PATIENCE = 15  # frames for which one is expected that is not to be seen
 
 
@@ -38,7 +39,7 @@ class Course:
     """How one thing moves."""
 
     place: Place
-    velocity: Place | None = None  # pixels a frame; None: it was seen once
+    velocity: Place | None = None  # pixels a frame; None: not known, as it was seen once
     unseen: int = 0  # frames since it was
 
     @property
@@ -48,10 +49,10 @@ class Course:
 
     def seen(self, place: Place, gain: float, velocity_gain: float) -> Course:
         """After the next frame, in which it was seen there."""
+        error, frames = place - self.ahead, self.unseen + 1
         if self.velocity is None:
-            return Course(place=place, velocity=place - self.place)
-        error = place - self.ahead
-        return Course(place=self.ahead + gain * error, velocity=self.velocity + velocity_gain * error)
+            return Course(place=place, velocity=error / frames)
+        return Course(place=self.ahead + gain * error, velocity=self.velocity + velocity_gain * error / frames)
 
     def not_seen(self) -> Course:
         """After the next frame, in which it was not."""
@@ -87,7 +88,7 @@ class Courses:
             target: where it was, image pixels.
             others: where its distractors were.
             size: see `shares`.
-            most: courses of others that are kept, those that were seen last first.
+            most: courses of others that are kept: those that were seen more than once first, and of them those seen last.
         """
         near = any(_distance(other.ahead, self.target.ahead) < NEAR * size for other in self.others)
         velocity_gain = VELOCITY_GAIN * (HIDDEN if near else 1)
@@ -97,10 +98,10 @@ class Courses:
             for row, course in enumerate(self.others)
         ]
         new = [Course(place=place) for number, place in enumerate(others) if number not in matched.values()]
-        kept = [course for course in seen if course.unseen <= PATIENCE] + new
+        kept = [course for course in seen if course.unseen <= (0 if course.velocity is None else PATIENCE)] + new
         return Courses(
             target=self.target.seen(target, HIDDEN if near else PLACE_GAIN, velocity_gain),
-            others=tuple(sorted(kept, key=lambda course: course.unseen)[:most]),
+            others=tuple(sorted(kept, key=lambda course: (course.velocity is None, course.unseen))[:most]),
         )
 
     def _matches(self, places: Sequence[Place], size: float) -> Iterator[tuple[int, int]]:

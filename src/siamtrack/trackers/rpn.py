@@ -21,6 +21,7 @@ Differences between the papers, the official codes (STVIR/pysot, foolwood/DaSiam
 * Search size: DaSiamRPN's largest network looks further around small targets, 287 px in place of 271 px where the target
   covers less than 0.4 % of the first frame. `small_share` and `small_search_size` say so, for each target by itself.
 * Penalty: the codes measure sizes with a context of 0.5 whatever the setting says; here it is that of the setting.
+* Rank: `distractors` may change it, by likeness or by place; by default it does not.
 * Proposals that are not finite: argmax picks the first NaN in the codes, and clipping turns its place into the upper left
   corner of the image and its size into 10 px. Here such proposals are left out; where no other is left, the target keeps its
   box, and its score in that frame is NaN.
@@ -162,8 +163,8 @@ class RPNTracker:
             choices = self._choose(members, look)
             for row, (place, choice) in enumerate(zip(places, choices, strict=True)):
                 moved[place], scores[place] = self._moved(states[place], look, row, choice, frame), choice.score
-                others = self._others(states[place], look, row, choice, frame)
-                moved[place] = self._followed(moved[place], choice, others)
+                others = self._others(states[place], moved[place], look, row, choice, frame)
+                moved[place] = self._followed(states[place], moved[place], others)
                 if self._learns(moved[place], choice):
                     seen.append((place, others[: self.settings.distractors.most]))
             if self.gives_masks:
@@ -239,23 +240,23 @@ class RPNTracker:
         remembered = self.settings.long_term.remembers_size and is_whole(center, size, width, height)
         return size if remembered else None
 
-    def _others(self, state: RPNState, look: Look, row: int, choice: Choice, frame: Image) -> list[Box]:
-        """The distractors of a target in that row, the best first."""
+    def _others(self, state: RPNState, moved: RPNState, look: Look, row: int, choice: Choice, frame: Image) -> list[Box]:
+        """The distractors of a target in that row, the best first; none where nothing is done with them."""
         s = self.settings.distractors
-        if choice.proposal < 0 or not (s.most or s.follows):
+        if choice.proposal < 0 or moved.frames_lost or not (s.follows or self._learns(moved, choice)):
             return []
         proposals = distractors_among(look.found.boxes[row], look.found.scores[row], choice.proposal, s)
         return [self._in_image(state, look.found.boxes[row, :, one], look.middles[row], frame) for one in proposals]
 
-    def _followed(self, state: RPNState, choice: Choice, others: Sequence[Box]) -> RPNState:
-        """The state after its move with the courses of target and distractors; those of a lost one begin anew."""
+    def _followed(self, before: RPNState, state: RPNState, others: Sequence[Box]) -> RPNState:
+        """The state after its move with the courses of target and distractors; those of one that is or was lost begin anew."""
         if state.courses is None:
             return state
-        if state.frames_lost or choice.proposal < 0:
+        if before.frames_lost or state.frames_lost:  # how it came to where it is found says nothing of its velocity
             return replace(state, courses=Courses.begun(state.center))
         follows = self.settings.distractors.follows
-        places = [np.array(box.center) for box in others[:follows]]
-        return replace(state, courses=state.courses.moved(np.array(state.center), places, _side(state), 2 * follows))
+        centers = [np.array(box.center) for box in others[:follows]]
+        return replace(state, courses=state.courses.moved(np.array(state.center), centers, _side(state), 2 * follows))
 
     def _learns(self, state: RPNState, choice: Choice) -> bool:
         s = self.settings.distractors
