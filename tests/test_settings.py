@@ -122,6 +122,17 @@ def test_overrides_that_are_refused(text: str, says: str) -> None:
         with_overrides(Outer(rate=1.0), [text])
 
 
+def test_the_example_in_a_refusal_could_be_given() -> None:
+    @dataclass(frozen=True)
+    class Flagged:
+        fast: bool = False
+        name: str = "plain"
+        count: int = 3
+
+    with pytest.raises(SettingsError, match="as in count=3"):
+        with_overrides(Flagged(), ["fast"])
+
+
 def test_toml_is_read(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text("rate = 0.1\n[inner]\ngroups = 4\n", encoding="utf-8")

@@ -143,7 +143,7 @@ def _described(folder: ModelFolder) -> Any:
     """
     kind, description = _tracker_module(folder.description.tracker).SETTINGS, folder.path / DESCRIPTION
     try:
-        return from_mapping(kind, folder.description.settings, where=str(description))
+        return from_mapping(kind, folder.description.settings, where="[settings]")
     except SettingsError as error:
         raise ModelError(f"'{description}': {error} Export or install the model again.") from None
 

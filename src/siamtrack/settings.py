@@ -81,8 +81,8 @@ def with_overrides(settings: T, overrides: Sequence[str]) -> T:
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals:
-            example = next((name for name, now in values.items() if isinstance(now, int | float)), "name")
-            raise SettingsError(f"'{text}' is no setting; expected KEY=VALUE, as in {example}={values.get(example, 1)}.")
+            example = next((f"{name}={now}" for name, now in values.items() if type(now) in (int, float)), "name=1")
+            raise SettingsError(f"'{text}' is no setting; expected KEY=VALUE, as in {example}.")
         *outer, name = _parts(key.strip())
         inside = values
         for part in outer:

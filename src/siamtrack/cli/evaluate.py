@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -84,12 +84,9 @@ def evaluate(
     """
     from siamtrack.evaluation.layouts import VOT_EXPERIMENTS
     from siamtrack.evaluation.protocols import check_protocol, settings_for
-    from siamtrack.evaluation.protocols_masks import MASKS, check_masks
-    from siamtrack.evaluation.runner import Where, tasks_of
-    from siamtrack.evaluation.runner import evaluate as run
+    from siamtrack.evaluation.runner import Where
     from siamtrack.evaluation.store import ResultStore
-    from siamtrack.evaluation.store_origin import origin_of
-    from siamtrack.library import find_benchmark, open_model
+    from siamtrack.library import find_benchmark
 
     settings, of_tracker = _settings(repetitions, overrides or ())
     found = find_benchmark(benchmark)
@@ -98,23 +95,51 @@ def evaluate(
     if pack is not None:
         _check_pack(pack, found, protocol, part=sequences is not None)
     settings = settings_for(found, settings)
-    how: dict[str, Any] = {"runtime": runtime, "precision": precision, "device": device, "threads": threads}
-    opener = partial(open_model, tracker, **how, overrides=of_tracker)
+    how = {"runtime": runtime, "precision": precision, "device": device, "threads": threads}
     store = ResultStore(results, tracker=name or Path(tracker).name, benchmark=found, protocol=protocol)
     where = Where(workers=workers or os.cpu_count() or 1, ray=ray, threads=threads)
     whole = wanted if sequences is None else _with_their_videos(wanted, benchmark, root, protocol)
-    tasks = tasks_of(whole, protocol, settings)
-    _tell_task(store, tasks, where)
-    opened_here = opener()
-    if protocol == MASKS:
-        check_masks(opened_here, tracker)
-    store.begin(origin_of(opened_here, tracker, settings, options=how), fresh=fresh)
-    with stoppable(lambda: _kept(store, tasks)):
-        _tell(run(opener, whole, store, settings, where), tasks, store)
+    _run(_Asked(tracker, how, of_tracker), store, whole, settings, where, fresh=fresh)
     if pack is not None:
         store.pack(pack)
         console.print(f"{pack} is ready for the server.")
     _tell_score(store, wanted, settings.vot.name if protocol in VOT_EXPERIMENTS else found.preset)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A tracker as it is asked for."""
+
+    name: str
+    how: Mapping[str, Any]  # runtime and the like
+    overrides: Sequence[str]
+
+
+def _run(
+    asked: _Asked,
+    store: ResultStore,
+    sequences: Sequence[BenchmarkSequence],
+    settings: ProtocolSettings,
+    where: Where,
+    *,
+    fresh: bool,
+) -> None:
+    """Runs what is not finished, and tells of it."""
+    from siamtrack.evaluation.protocols_masks import MASKS, check_masks
+    from siamtrack.evaluation.runner import evaluate as run
+    from siamtrack.evaluation.runner import tasks_of
+    from siamtrack.evaluation.store_origin import origin_of
+    from siamtrack.library import open_model
+
+    tasks = tasks_of(sequences, store.protocol, settings)
+    _tell_task(store, tasks, where)
+    opener = partial(open_model, asked.name, **asked.how, overrides=asked.overrides)
+    tracker = opener()
+    if store.protocol == MASKS:
+        check_masks(tracker, asked.name)
+    store.begin(origin_of(tracker, asked.name, settings, options=asked.how), fresh=fresh)
+    with stoppable(lambda: _kept(store, tasks)):
+        _tell(run(opener, sequences, store, settings, where), tasks, store)
 
 
 def _with_their_videos(wanted: list[BenchmarkSequence], benchmark: str, root: Path, protocol: str) -> list[BenchmarkSequence]:

@@ -46,8 +46,7 @@ from siamtrack.trackers.long_term import is_whole
 from siamtrack.trackers.mask import NO_PART, Part, placed, windows_around, with_masks
 from siamtrack.trackers.places import Courses
 from siamtrack.trackers.proposals import Proposals, Proposer, penalties
-from siamtrack.trackers.rpn_settings import PRESETS as PUBLISHED
-from siamtrack.trackers.rpn_settings import RPNSettings
+from siamtrack.trackers.rpn_settings import PUBLISHED, RPNSettings
 from siamtrack.tracking import Maps, MaskNetwork, Network, Prediction, checked_image
 
 

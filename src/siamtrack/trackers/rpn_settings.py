@@ -55,7 +55,7 @@ class RPNSettings:
             )
 
 
-PRESETS = {
+PUBLISHED = {
     # STVIR/pysot, experiments/*/config.yaml
     "siamrpn_r50_l234_dwxcorr": {"penalty_k": 0.05, "window_influence": 0.42, "lr": 0.38},
     "siamrpn_r50_l234_dwxcorr_8gpu": {"penalty_k": 0.04, "window_influence": 0.44, "lr": 0.33},
