@@ -1,12 +1,15 @@
-"""The figures of the pages in docs/papers, from embedded models on rendered scenes that none of them was trained on.
+"""The figures of the pages in docs/papers, on rendered scenes that no model was trained on.
 
-python benchmarks/paper_figures.py [--out docs/images/papers] [--only siamfc]
+They are of embedded models, and of small networks that are trained for them (half an hour on two cores) where RUNS has none.
+
+python benchmarks/paper_figures.py [--out docs/images/papers] [--only siamfc] [--runs RUNS]
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,12 +17,15 @@ from typing import Any
 import cv2
 import matplotlib as mpl
 import numpy as np
+import paper_networks
 from numpy.typing import NDArray
 
 from siamtrack.box import Box, iou
 from siamtrack.crop import context_side
 from siamtrack.image import Image
-from siamtrack.library import open_model
+from siamtrack.library import open_model, tracker_around
+from siamtrack.models.kinds import model_kind
+from siamtrack.runtimes.torch import torch_network
 from siamtrack.synthetic.supply import BuiltIn
 from siamtrack.synthetic.world import Scene, World
 from siamtrack.synthetic.world_sequences import first_target
@@ -36,6 +42,7 @@ from matplotlib.patches import Rectangle
 
 FIRST_SCENE = 2**44  # far from those that training can reach
 SHOWN = 40  # proposals of a search patch
+PAIRS = 400  # whose score maps are averaged
 
 
 class Recorder:
@@ -59,11 +66,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images/papers"))
     parser.add_argument("--only", choices=list(FIGURES), action="append")
+    parser.add_argument("--runs", type=Path, default=Path("runs/paper-figures"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.only or FIGURES:
         path = arguments.out / f"{name}.png"
-        figure = FIGURES[name]()
+        figure = FIGURES[name](arguments.runs)
         figure.savefig(path, dpi=80, bbox_inches="tight")
         plt.close(figure)
         small = cv2.imread(str(path))  # 256 colours are enough, and a quarter of the size
@@ -72,9 +80,43 @@ def main() -> None:
         print(path)
 
 
-def siamfc() -> Any:
+def siamfc(_runs: Path) -> Any:
     """Search patches and score maps, as in the SiamFC paper's figure of its responses: red is the target, blue is not."""
-    tracker, network = _recorded("siamfc")
+    return _responses(open_model("siamfc"))
+
+
+def siamdw(runs: Path) -> Any:
+    """The same of a network with a residual backbone."""
+    network = paper_networks.siamdw(runs)
+    procedure, implied = model_kind("siamdw").procedure(network.settings)
+    return _responses(tracker_around(torch_network(network), procedure, implied))
+
+
+def siamrpnpp(runs: Path) -> Any:
+    """How likely a target is at each place, whatever is there: mean over targets that lie within 64 px of the middle."""
+    figure, axes = plt.subplots(1, len(paper_networks.SHIFTS), figsize=(2.9 * len(paper_networks.SHIFTS), 3.1))
+    shown = None
+    for axis, shift in zip(axes, paper_networks.SHIFTS, strict=True):
+        network, recipe, data = paper_networks.shifted(runs, shift)
+        everywhere = replace(recipe, augment=replace(recipe.augment, translation=float(max(paper_networks.SHIFTS))))
+        pairs = data.pairs(everywhere, "validation")
+        procedure, implied = model_kind(recipe.model).procedure(network.settings)
+        tracker: Any = tracker_around(torch_network(network), procedure, implied)
+        proposer = Proposer(tracker.settings.anchors, tracker.settings.template_size)
+        likely = []
+        for number in range(PAIRS):
+            pair = pairs[number]
+            maps = tracker.network.match(tracker.network.embed(pair.template[None]), pair.search[None, None])
+            cells = maps[0].shape[-1]
+            likely.append(proposer.proposals(maps, pair.search.shape[0]).scores[0].reshape(-1, cells, cells).max(0))
+        shown = axis.imshow(np.mean(likely, 0), cmap="jet", vmin=0)
+        axis.set_title(f"shifted by up to {shift} px")
+        figure.colorbar(shown, ax=axis, fraction=0.046)
+    return _bare(figure, axes)
+
+
+def _responses(tracker: Any) -> Any:
+    tracker.network = network = Recorder(tracker.network)
     scene, target = next(_scenes(WorldSettings(most_objects=4, exits=0.0, look_alikes=0.0)))
     times = (8, 24, 40, 56)
     figure, rows = plt.subplots(2, len(times), figsize=(2.6 * len(times), 5.2))
@@ -91,7 +133,7 @@ def siamfc() -> Any:
     return _bare(figure, rows.ravel())
 
 
-def siamrpn() -> Any:
+def siamrpn(_runs: Path) -> Any:
     """The likeliest proposals of search patches, the surer the more opaque, and the one that was taken."""
     tracker, network = _recorded("siamnano")
     scene, target = next(_scenes(WorldSettings(most_objects=4, exits=0.0, look_alikes=0.0)))
@@ -105,7 +147,7 @@ def siamrpn() -> Any:
     return _bare(figure, axes)
 
 
-def dasiamrpn() -> Any:
+def dasiamrpn(_runs: Path) -> Any:
     """Where a double is as likely as the target, and what is left of it where what is like the remembered one counts less."""
     tracker, network = _recorded("siamnano", "distractors.most=3")
     proposer = Proposer(tracker.settings.anchors, tracker.settings.template_size)
@@ -150,7 +192,7 @@ def _placed(found: Proposals, state: Any, settings: Any) -> NDArray[np.float64]:
     return np.stack([state.center[0] + x - w / 2, state.center[1] + y - h / 2, w, h], 1)
 
 
-def siammask() -> Any:
+def siammask(_runs: Path) -> Any:
     """How a mask is refined: what a cell of the correlation says of its patch, after each layer of the backbone on the way."""
     tracker, network = _recorded("siammask-small", runtime="torch")
     scene, target = next(_scenes(WorldSettings(most_objects=3, exits=0.0, look_alikes=0.0, occluders=0.0)))
@@ -170,7 +212,14 @@ def siammask() -> Any:
     return _bare(figure, rows.ravel())
 
 
-FIGURES: dict[str, Callable[[], Any]] = {"siamfc": siamfc, "siamrpn": siamrpn, "dasiamrpn": dasiamrpn, "siammask": siammask}
+FIGURES: dict[str, Callable[[Path], Any]] = {
+    "siamfc": siamfc,
+    "siamdw": siamdw,
+    "siamrpn": siamrpn,
+    "siamrpnpp": siamrpnpp,
+    "dasiamrpn": dasiamrpn,
+    "siammask": siammask,
+}
 
 
 def _recorded(model: str, *overrides: str, runtime: str = "openvino") -> tuple[Any, Recorder]:
