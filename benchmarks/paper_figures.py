@@ -81,7 +81,10 @@ def main() -> None:
 
 
 def siamfc(_runs: Path) -> Any:
-    """Search patches and score maps, as in the SiamFC paper's figure of its responses: red is the target, blue is not."""
+    """Search patches and score maps, as in the SiamFC paper's figure of its responses: red is the target, blue is not.
+
+    They are of the first scene in which the tracker is on its target at all the times shown.
+    """
     return _responses(open_model("siamfc"))
 
 
@@ -117,16 +120,20 @@ def siamrpnpp(runs: Path) -> Any:
 
 def _responses(tracker: Any) -> Any:
     tracker.network = network = Recorder(tracker.network)
-    scene, target = next(_scenes(WorldSettings(most_objects=4, exits=0.0, look_alikes=0.0)))
     times = (8, 24, 40, 56)
+    for scene, target in _scenes(WorldSettings(most_objects=4, exits=0.0, look_alikes=0.0)):
+        seen = []
+        for _, state in _followed(tracker, scene, target, times):
+            middle = network.patches.shape[1] // 2
+            seen.append((state, network.patches[0, middle].copy(), network.maps[0][0, middle].copy()))
+        if all(_on_target(state, scene, target, time) for time, (state, _, _) in zip(times, seen, strict=True)):
+            break
     figure, rows = plt.subplots(2, len(times), figsize=(2.6 * len(times), 5.2))
-    for column, _ in enumerate(_followed(tracker, scene, target, times)):
-        middle = network.patches.shape[1] // 2
-        responses = network.maps[0][0, middle]
-        rows[0, column].imshow(network.patches[0, middle])
+    for column, (_, patch, responses) in enumerate(seen):
+        rows[0, column].imshow(patch)
         rows[0, column].set_title(f"frame {times[column]}")
-        rows[1, column].imshow(cv2.cvtColor(network.patches[0, middle], cv2.COLOR_RGB2GRAY), cmap="gray", alpha=0.4)
-        side, reach = network.patches.shape[-2], responses.shape[-1] * STRIDE_PX / 2  # the map is of the middle of the patch
+        rows[1, column].imshow(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), cmap="gray", alpha=0.4)
+        side, reach = len(patch), responses.shape[-1] * STRIDE_PX / 2  # the map is of the middle of the patch
         low, high = side / 2 - 0.5 - reach, side / 2 - 0.5 + reach
         rows[1, column].imshow(score_colours(responses), extent=(low, high, high, low), interpolation="nearest")
         rows[1, column].set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
@@ -247,6 +254,10 @@ def _followed(tracker: Tracker[Any], scene: Scene, target: int, times: Sequence[
         states, _ = tracker.step(frame.image, states)
         if time in times:
             yield time, states[0]
+
+
+def _on_target(state: Any, scene: Scene, target: int, time: int) -> bool:
+    return bool(iou(np.array([state.box]), np.array([scene.truth(target, time)[0]]))[0] > 0.5)
 
 
 def _draw(axis: Any, patch: Image, found: Proposals, values: NDArray[np.float64]) -> None:

@@ -12,8 +12,8 @@ from siamtrack.training.recipes import read_recipe
 from siamtrack.training.sources import TrainingData, open_data, parsed_places
 
 SHIFTS = (0, 16, 64)  # px, as in the SiamRPN++ paper
-_SHIFTED = ("epochs=1", "sampling.crop_size=383")
-_SIAMDW = ("epochs=2",)
+_SHIFTED = ("epochs=4", "sampling.crop_size=383")
+_SIAMDW = ("epochs=6",)
 
 
 def shifted(runs: Path, shift: int) -> tuple[Any, Recipe, TrainingData]:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README, QUICKSTART = ROOT / "README.md", ROOT / "docs" / "quickstart.md"
 ENVIRONMENT = os.environ | {"COLUMNS": "100", "PYTHONUTF8": "1", "NO_COLOR": "1"}
 FRAMES = 22
+HANGS_S = 1800  # the longest takes two minutes on two idle cores
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def commands(page: Path) -> list[tuple[str, list[str]]]:
 
 def run(command: list[str], folder: Path) -> str:
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, encoding="utf-8", timeout=300, **both)
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, encoding="utf-8", timeout=HANGS_S, **both)
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
     return done.stdout
 

@@ -78,7 +78,7 @@ class Workspace:
         command = [sys.executable, "-c", PROGRAM, arguments[0], "--workspace", str(self.path), *arguments[1:]]
         environment = os.environ | {"VOT_RESULTS_BINARY": "0"}
         ended = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800, check=False
         )
         assert ended.returncode == 0, ended.stdout
         return ended.stdout

@@ -24,6 +24,6 @@ print("alive")
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 def test_a_signal_after_two_models_were_closed_is_handled() -> None:
-    ended = subprocess.run([sys.executable, "-c", CLOSED], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run([sys.executable, "-c", CLOSED], capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split("\n")[:2] == ["a child has ended", "alive"]

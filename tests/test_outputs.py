@@ -274,7 +274,7 @@ def test_interruption_keeps_what_was_done(tmp_path: Path) -> None:
     try:
         wait_for(tmp_path / "b.jsonl", 3, process)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == INTERRUPTED, err

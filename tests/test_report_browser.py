@@ -43,7 +43,7 @@ def after(text: str, folder: Path, *clicks: str, width: int = 800) -> Element:
     )
     window = (f"--window-size={width},900", f"--user-data-dir={folder / 'profile'}")
     command = [str(BROWSER), *QUIET, *window, "--dump-dom", file.as_uri()]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     page = Page(ended.stdout).root
     assert "data-error" not in page.all("body")[0].attributes
     return page
