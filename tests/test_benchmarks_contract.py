@@ -15,8 +15,13 @@ from siamtrack.errors import DataError, SettingsError
 from siamtrack.library import _benchmarks, benchmark_names, open_benchmark
 from siamtrack.metrics import long_term, mask_presets, ope_presets, vot_presets
 
-PROTOCOLS = {"ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term", "got10k", "masks"}
-FAMILIES = {"supervised": vot_presets.PRESETS, "long-term": long_term.PRESETS, "masks": mask_presets.PRESETS}
+PROTOCOLS = {"ope", "tre", "sre", "supervised", "unsupervised", "realtime", "multistart", "long-term", "got10k", "masks"}
+FAMILIES = {
+    "supervised": vot_presets.PRESETS,
+    "multistart": {"vot-python"},
+    "long-term": long_term.PRESETS,
+    "masks": mask_presets.PRESETS,
+}
 
 
 @pytest.mark.parametrize("name", benchmark_names())
@@ -54,7 +59,11 @@ def test_names_are_unique_and_complete() -> None:
         "got10k-val",
         "got10k-test",
     }
-    expected |= {f"vot{year}" for year in range(2013, 2020)} | {"votlt2018", "votlt2019", "trackingnet", "nfs30", "nfs240"}
+    expected |= (
+        {f"vot{year}" for year in range(2013, 2023)}
+        | {"vot2022-box"}
+        | {"votlt2018", "votlt2019", "trackingnet", "nfs30", "nfs240"}
+    )
     expected |= {"dtb70", "tcolor128", "davis2016-val", "davis2017-val", "youtube-vos-val", "plain"}
     expected |= {"davis2016", "davis2017", "youtubevos"}
     assert set(names) == expected

@@ -15,7 +15,7 @@ from result_files import FRAMES, ONE, benchmark, run, sequence, walk, write_boxe
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.errors import DataError
 from siamtrack.evaluation.foreign import FoundResults, read_results
-from siamtrack.evaluation.foreign_bin import regions_from_bytes
+from siamtrack.evaluation.foreign_bin import shapes_from_bytes
 from siamtrack.evaluation.foreign_folders import match_names
 from siamtrack.evaluation.foreign_names import looks_like
 from siamtrack.evaluation.store import ResultStore
@@ -172,8 +172,8 @@ def test_binary_files_of_the_vot_toolkit(tmp_path: Path) -> None:
         (binary(CODES[1]) + b"x", "goes on for 1 bytes after its 1 frames"),
         (binary(struct.pack("<BI", 0, 9)), "frame 1: found the code 9, expected"),
         (
-            binary(BOX, struct.pack("<BhhHHHH", 3, 0, 0, 1, 1, 1, 1)),
-            "frame 2: found a mask, expected a code, a box or a polygon",
+            binary(BOX, struct.pack("<BhhHHHH", 3, 0, 0, 0, 0, 1, 1)),
+            "'a.bin', frame 2: a mask of 0 x 0 pixels has runs of 1; expected runs that fit in",
         ),
         (binary(struct.pack("<Bff", 4, 1, 2)), "frame 1: found a point"),
         (binary(b"\x09"), "found a region of the unknown kind 9"),
@@ -182,7 +182,7 @@ def test_binary_files_of_the_vot_toolkit(tmp_path: Path) -> None:
 )
 def test_binary_files_that_cannot_be_read(data: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        regions_from_bytes(data, "a.bin")
+        shapes_from_bytes(data, "a.bin")
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,13 @@ from siamtrack.evaluation.scoring import score
 from siamtrack.library import open_benchmark
 from siamtrack.metrics.vot import FAILURE, START, code_of, frames_with, regions_from_text
 from siamtrack.metrics.vot_eao import eao
+from siamtrack.metrics.vot_multistart import multistart_eao
 from siamtrack.metrics.vot_presets import PRESETS
 
 INSTALLED = importlib.util.find_spec("vot") is not None
 pytestmark = pytest.mark.skipif(not INSTALLED, reason="vot-toolkit is not installed")
 RUNS_SUPERVISED = INSTALLED and tuple(map(int, version("vot-toolkit").split(".")[:2])) < (0, 8)
+MASK_TRACKER = ["--tracker", "siammask-small", "--threads", "1"]
 NAMES = ["world-5-000000", "world-5-000001"]
 LOW, HIGH = 10, 30
 TOLERANCE = 2e-4  # TraX has 4 decimals, our files too
@@ -51,6 +53,17 @@ experiments:
         sensitivity: 30
       - type: supervised_eao_curve
       - type: supervised_eao_score
+        low: {LOW}
+        high: {HIGH}
+"""
+MULTISTART = f"""\
+title: Two small sequences as VOT2020 is run
+experiments:
+  baseline:
+    type: multistart
+    analyses:
+      - type: multistart_average_ar
+      - type: multistart_eao_score
         low: {LOW}
         high: {HIGH}
 """
@@ -83,23 +96,32 @@ class Workspace:
         assert ended.returncode == 0, ended.stdout
         return ended.stdout
 
-    def ours(self, protocol: str) -> Path:
+    def ours(self, protocol: str, benchmark: str = "vot2018", tracker: Sequence[str] = FAST_TRACKER) -> Path:
         """Runs ours, and gives the folder that holds the toolkit's layout."""
-        arguments = ["--benchmark", "vot2018", "--root", self.dataset, "--sequences", ",".join(NAMES), "--protocol", protocol]
-        settings = [*FAST_TRACKER, "--set", "preset=vot-python", "--workers", 1]
+        arguments = ["--benchmark", benchmark, "--root", self.dataset, "--sequences", ",".join(NAMES), "--protocol", protocol]
+        settings = [*tracker, "--set", "preset=vot-python", "--workers", 1]
         ended = run("evaluate", *arguments, *settings, "--results", self.path / "siamtrack", "--name", "ours")
         assert ended.code == 0, ended.err
-        return self.path / "siamtrack" / "ours" / "vot2018" / protocol
+        return self.path / "siamtrack" / "ours" / benchmark / protocol
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
+    return _made(tmp_path, "vot", STACK, FAST)
+
+
+@pytest.fixture
+def with_masks(tmp_path: Path) -> Workspace:
+    return _made(tmp_path, "vot-masks", MULTISTART, ["--model", "siammask-small"], frames=60)
+
+
+def _made(tmp_path: Path, layout: str, stack: str, model: Sequence[str], frames: int = 40) -> Workspace:
     made = Workspace(tmp_path)
-    options = ["--layout", "vot", "--sequences", 2, "--frames", 40, "--size", "320x240", "--seed", 5, "--set", "motion=2"]
+    options = ["--layout", layout, "--sequences", 2, "--frames", frames, "--size", "320x240", "--seed", 5, "--set", "motion=2"]
     assert run("synth", "world", "--out", made.dataset, *options).code == 0
     (tmp_path / "config.yaml").write_text("registry: [./trackers.ini]\nstack: ./stack.yaml\n")
-    (tmp_path / "stack.yaml").write_text(STACK)
-    stanza = run("vot", "--ini", "--threads", 1, *FAST).out
+    (tmp_path / "stack.yaml").write_text(stack)
+    stanza = run("vot", "--ini", "--threads", 1, *model).out
     (tmp_path / "trackers.ini").write_text(stanza + "\n[ours]\nprotocol = trax\ncommand = false\n")
     return made
 
@@ -166,3 +188,24 @@ def test_unsupervised_runs_of_the_toolkit_are_ours(workspace: Workspace) -> None
     workspace.toolkit("evaluate", "siamfc")
     theirs = workspace.path / "results" / "siamfc" / "unsupervised"
     assert same_runs(theirs, workspace.ours("unsupervised") / "unsupervised", NAMES) == [0, 0]
+
+
+def test_runs_from_anchors_are_those_of_the_toolkit_and_score_the_same(with_masks: Workspace) -> None:
+    with_masks.toolkit("evaluate", "siammask-small")
+    theirs, ours = with_masks.path / "results" / "siammask-small", with_masks.ours("multistart", "vot2020", MASK_TRACKER)
+    names = sorted(path.relative_to(ours).as_posix() for path in ours.glob("baseline/*/*_[0-9]*[0-9].txt"))
+    assert names == sorted(path.relative_to(theirs).as_posix() for path in theirs.glob("baseline/*/*_[0-9]*[0-9].txt"))
+    assert len(names) == 4  # two anchors each, one of them backwards
+    first, second = ([(root / name).read_text() for name in names] for root in (theirs, ours))
+    assert first == second  # bit for bit: masks are whole pixels
+    assert sum(text.count("\nm") for text in second) == sum(text.count("\n") - 1 for text in second)  # all but the starts
+    with_masks.toolkit("analysis", "--name", "report", "siammask-small")
+    robustness, eao_score = _analyses(with_masks.path / "analysis" / "report.json")
+    benchmark, sequences = open_benchmark("vot2020", with_masks.dataset, NAMES)
+    (of_theirs,) = read_results(theirs, benchmark, sequences)
+    (of_ours,) = read_results(ours, benchmark, sequences)
+    for found in (of_theirs, of_ours):
+        scores = score(found.results, sequences, "vot-python")
+        assert scores.overall.numbers["accuracy"] == pytest.approx(robustness[0][0], abs=1e-9)
+        assert scores.overall.numbers["followed"] == pytest.approx(robustness[0][1], abs=1e-9)
+        assert multistart_eao(scores.overall.curves["EAO"].y[:HIGH], (LOW, HIGH)) == pytest.approx(eao_score[0][0], abs=1e-9)

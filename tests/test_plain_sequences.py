@@ -214,3 +214,11 @@ def test_results_are_not_written_among_the_frames(tmp_path: Path) -> None:
     list(write_square_video(SQUARE, tmp_path / "square"))
     line = ("track", "square", "--box", "26,18,12,12", "--sheet", "square/img/sheet.png")
     refused(line, 5, "belongs to the source", folder=tmp_path)
+
+
+def test_masks_of_vot_are_boxes(tmp_path: Path) -> None:
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "groundtruth.txt").write_text("m3,2,5,4,0,20\nm0,0,0,0,0\n1,2,3,4\n")
+    ((_, sequence),) = ((one.name, one) for one in open_benchmark("plain", tmp_path)[1])
+    assert sequence.boxes[[0, 2]].tolist() == [[3, 2, 5, 4], [1, 2, 3, 4]]
+    assert np.isnan(sequence.boxes[1]).all()

@@ -128,6 +128,28 @@ def polygon_overlaps(
     return overlaps
 
 
+def painted(polygon: ArrayLike, window: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """The pixels that the rule "python" paints of a polygon.
+
+    Args:
+        polygon: (V, 2) corners, without NaN.
+        window: left column, top row, width and height of what is looked at, pixels.
+
+    Returns:
+        (height, width), True where a pixel is painted.
+
+    Raises:
+        BoxError: an array that is no polygon.
+    """
+    left, top, width, height = window
+    edges = _placed(_edges([polygon])[0].astype(np.float32), np.array([[left, top]]), "python")
+    level, row = np.arange(height, dtype=np.float64), np.zeros(height, np.int64)
+    columns, pixels = np.arange(width), np.zeros((height, width), bool)
+    for start, end in _painted(*_nodes(edges[..., row], level, "python"), np.full(height, width), "python"):
+        pixels |= (columns >= start[:, None]) & (columns < end[:, None])
+    return pixels
+
+
 def _edges(polygons: Sequence[ArrayLike]) -> tuple[_Floats, NDArray[np.bool_]]:
     """(N, V, 4) edges x, y of a corner and of the one before it, NaN after a polygon's last; (N,) no corner is NaN."""
     arrays = [np.asarray(polygon, np.float64) for polygon in polygons]

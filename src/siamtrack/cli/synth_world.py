@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
     from siamtrack.synthetic.world import World
 
-LAYOUTS = ("otb", "vot", "davis", "video")
+LAYOUTS = ("otb", "vot", "vot-masks", "davis", "video")
 
 
 def world(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the sequences; one that was begun goes on.")],
     layout: Annotated[
-        str, typer.Option(metavar="NAME", help="otb, vot, davis, or video: NAME.mp4 beside NAME.csv, boxes and no masks.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="otb, vot, vot-masks (as since VOT2020), davis, or video: NAME.mp4 beside NAME.csv, boxes alone.",
+        ),
     ] = "otb",
     sequences: Annotated[int, typer.Option(metavar="N", min=1, help="How many; more are added to those there are.")] = 20,
     frames: Annotated[int, typer.Option(metavar="N", min=2, help="Length of each.")] = 100,
@@ -88,4 +92,5 @@ def _written(world: World, out: Path, layout: str, sequences: int, frames: int) 
     drawn = world_sequences(world, sequences, frames)
     if layout == "video":
         return write_videos(out, drawn, content=content)
-    return write_benchmark(out, {"otb": OTB(), "vot": VOT(), "davis": DAVIS()}[layout], drawn, content=content)
+    layouts = {"otb": OTB(), "vot": VOT(), "vot-masks": VOT("mask"), "davis": DAVIS()}
+    return write_benchmark(out, layouts[layout], drawn, content=content)

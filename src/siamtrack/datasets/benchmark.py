@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from siamtrack.box import Box, Boxes
 from siamtrack.errors import DataError
 from siamtrack.metrics.vot import Region
+from siamtrack.metrics.vot_masks import PlacedMask, Shape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +34,10 @@ class BenchmarkSequence:
         tags: attributes by frame, (N,) of 0 and 1, by name.
         practical: (N,) overlap differences below which two results are the same in practice (VOT); None: not known.
         object_class: of the target, where results are averaged over classes.
+        placed_masks: N true masks, or None where the truth of a frame is no mask; the region is the box around it then. Empty
+            where the truth has none, and where `masks` has them.
+        anchors: (N,) of VOT since 2020: above 0 where a tracker is started to go forwards, below 0 to go backwards; None: there
+            are none.
         masks: N files with a label a pixel, and which label is the target's (None: all but 0); None: the truth has no masks.
         size: width and height of the images, pixels; None: ask the first frame (`image_size`).
     """
@@ -45,12 +50,16 @@ class BenchmarkSequence:
     tags: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     practical: NDArray[np.float64] | None = None
     object_class: str | None = None
+    placed_masks: Sequence[PlacedMask | None] = ()
+    anchors: NDArray[np.float64] | None = None
     masks: tuple[Sequence[Path], int | None] | None = None
     size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         counts = {"frames": len(self.frames) or len(self), "masks": len(self.masks[0]) if self.masks else len(self)}
         counts |= {name: len(values) for name, values in self.tags.items()}
+        counts |= {"masks in the truth": len(self.placed_masks) or len(self)}
+        counts |= {} if self.anchors is None else {"anchor values": len(self.anchors)}
         counts |= {"absence flags": len(self)} if self.absent is None else {"absence flags": len(self.absent)}
         for what, count in counts.items():
             if count != len(self):
@@ -59,6 +68,13 @@ class BenchmarkSequence:
     def __len__(self) -> int:
         """How many frames are annotated."""
         return len(self.regions)
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """N true masks, and regions where there is none."""
+        if not self.placed_masks:
+            return self.regions
+        return [region if mask is None else mask for region, mask in zip(self.regions, self.placed_masks, strict=True)]
 
     @cached_property
     def boxes(self) -> Boxes:
@@ -95,7 +111,7 @@ class Benchmark:
         citation: authors, title, venue.
         length: how many sequences the complete benchmark has; 0 where that is not fixed.
         protocols: how trackers are run on it, the usual one first: "ope", "tre", "sre", "supervised", "unsupervised",
-            "realtime", "long-term", "got10k"; "masks" alone: results are masks.
+            "realtime", "multistart", "long-term", "got10k"; "masks" alone: results are masks.
         preset: of `siamtrack.metrics` that its results are scored under if nothing else is said.
         first_pixel: what its files of truth and of results call the left or topmost pixel: 0 or 1.
         names: of its sequences, or of its videos where one video has several targets; empty where they are not known here, or

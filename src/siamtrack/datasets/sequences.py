@@ -23,7 +23,8 @@ from siamtrack.datasets.annotations.media import VIDEO_ENDINGS
 from siamtrack.errors import DataError, InputError
 from siamtrack.frames import Frame, natural_order, read
 from siamtrack.image import PICTURE_ENDINGS
-from siamtrack.metrics.vot import Region, regions_from_text
+from siamtrack.metrics.vot import Region
+from siamtrack.metrics.vot_masks import shapes_from_text
 from siamtrack.polygon import min_max_box
 from siamtrack.result_layouts import lines_of
 
@@ -119,7 +120,7 @@ def _regions(file: Path) -> list[Region]:
         raise DataError(str(error)) from None
     if not lines:
         raise DataError(f"'{file}' is empty; expected x,y,w,h or the corners of a polygon a line.")
-    regions = regions_from_text("\n".join(lines), str(file))
+    regions, _ = shapes_from_text("\n".join(lines), str(file))  # of masks the boxes around them
     for number, (region, line) in enumerate(zip(regions, lines, strict=True), 1):
         if len(region) == 1:
             raise DataError(

@@ -1,4 +1,4 @@
-"""VOT short-term 2013 to 2019 and long-term 2018 and 2019 (Kristan et al., ICCV and ECCV workshops; votchallenge.net).
+"""VOT short-term 2013 to 2022 and long-term 2018 and 2019 (Kristan et al., ICCV and ECCV workshops; votchallenge.net).
 
 list.txt names the sequences; SEQ/groundtruth.txt has a region a line: x,y,w,h, from 2014 on x1,y1,...,x4,y4; 0-based as the
 toolkit reads them. Pictures are SEQ/color/00000001.jpg, in older archives SEQ/00000001.jpg. Or VOT2018.json and so on of PySOT.
@@ -7,6 +7,8 @@ toolkit reads them. Pictures are SEQ/color/00000001.jpg, in older archives SEQ/0
   the toolkit does (sequence_create.m). "empty" is no file: it is where no other tag is 1.
 * SEQ/practical.value is the overlap difference below which results are the same in practice; of another length than the truth
   it is left out, as the toolkit does.
+* Since 2020 the truth is masks (`siamtrack.metrics.vot_masks`), but for the challenge on boxes of 2022, and SEQ/anchor.value
+  says where trackers are started: a number a line, above 0 to go forwards, below 0 to go backwards.
 * Long-term: nan,nan,nan,nan (PySOT: NaN) where the target is not in view.
 * How a tracker is started from a polygon is for who runs it to choose; the regions stay as they are written.
 """
@@ -25,10 +27,12 @@ from siamtrack.datasets.benchmark_folders import check_count, choose_sequences, 
 from siamtrack.datasets.pysot_json import json_file, read_pysot_json
 from siamtrack.datasets.sequence_folders import listed_names, numbered_frames
 from siamtrack.errors import DataError, InputError
-from siamtrack.metrics.vot import Region, regions_from_text
+from siamtrack.metrics.vot import Region
+from siamtrack.metrics.vot_masks import PlacedMask, shapes_from_text
 from siamtrack.result_layouts import lines_of
 
 _LIST = "list.txt"
+_COUNTS = {2020: "eighth", 2021: "ninth", 2022: "tenth"}  # of the challenges
 
 
 def _read(root: Path, names: Sequence[str] | None, *, title: str, length: int, file_name: str) -> list[BenchmarkSequence]:
@@ -50,7 +54,7 @@ def _read(root: Path, names: Sequence[str] | None, *, title: str, length: int, f
 
 def _sequence(folder: Path) -> BenchmarkSequence:
     file = folder / "groundtruth.txt"
-    regions = _regions(file)
+    regions, masks = _shapes(file)
     pictures = folder / "color" if (folder / "color").is_dir() else folder
     frames = numbered_frames(pictures).paths if any(pictures.glob("*.jpg")) else ()
     if frames and len(frames) != len(regions):
@@ -61,13 +65,15 @@ def _sequence(folder: Path) -> BenchmarkSequence:
         regions=regions,
         frames=frames,
         tags=_tags(folder, len(regions)),
+        placed_masks=masks if any(mask is not None for mask in masks) else (),
+        anchors=_column(folder / "anchor.value") if (folder / "anchor.value").is_file() else None,
         practical=practical if practical is not None and len(practical) == len(regions) else None,
     )
 
 
-def _regions(file: Path) -> list[Region]:
+def _shapes(file: Path) -> tuple[list[Region], list[PlacedMask | None]]:
     try:
-        return regions_from_text("\n".join(lines_of(file)), str(file))
+        return shapes_from_text("\n".join(lines_of(file)), str(file))
     except InputError as error:
         raise DataError(str(error)) from None
 
@@ -110,6 +116,18 @@ def _benchmark(year: int, length: int, venue: str) -> Benchmark:
     )
 
 
+def _anchored(title: str, year: int, length: int, venue: str, name: str = "") -> Benchmark:
+    return Benchmark(
+        name=name or title.lower(),
+        title=title,
+        citation=f"Kristan et al.: The {_COUNTS[year]} Visual Object Tracking VOT{year} challenge results, {venue}",
+        length=length,
+        protocols=("multistart",),
+        preset="vot-python",
+        read=partial(_read, title=title, length=length, file_name=f"{title}.json"),
+    )
+
+
 def _long_term(year: int, length: int, venue: str) -> Benchmark:
     title = f"VOT-LT{year}"
     return Benchmark(
@@ -131,6 +149,10 @@ BENCHMARKS = (
     _benchmark(2017, 60, "ICCV workshops 2017"),
     _benchmark(2018, 60, "ECCV workshops 2018"),
     _benchmark(2019, 60, "ICCV workshops 2019"),
+    _anchored("VOT2020", 2020, 60, "ECCV workshops 2020"),
+    _anchored("VOT2021", 2021, 60, "ICCV workshops 2021"),
+    _anchored("VOT-STs2022", 2022, 50, "ECCV workshops 2022", name="vot2022"),
+    _anchored("VOT-STb2022", 2022, 50, "ECCV workshops 2022", name="vot2022-box"),
     _long_term(2018, 35, "ECCV workshops 2018"),
     _long_term(2019, 50, "ICCV workshops 2019"),
 )

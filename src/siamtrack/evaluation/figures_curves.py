@@ -14,6 +14,7 @@ import numpy as np
 from siamtrack.evaluation.figures import Plot, Style
 from siamtrack.evaluation.scoring_measures import MEASURES
 from siamtrack.evaluation.scoring_parts import Part, Scores
+from siamtrack.metrics.vot_multistart import EAO_INTERVAL
 from siamtrack.metrics.vot_presets import EAO_INTERVALS
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _plot(
     drawings: dict[str, Callable[[Axes, Sequence[Line]], None]] = {
         "precision and recall": _draw_recall,
         "F": _draw_f,
-        "EAO": partial(_draw_eao, interval=EAO_INTERVALS.get(scores.benchmark)),
+        "EAO": partial(_draw_eao, interval=_interval(scores)),
     }
     drawing = drawings.get(kind.name, partial(_draw_lines, curve=kind.name))
     return Plot(
@@ -123,6 +124,10 @@ def _plot(
         height=height_for(lines, 3.1),
         draw=partial(_draw, kind=kind, title=title, lines=lines, measure=MEASURES[value].label, drawing=drawing),
     )
+
+
+def _interval(scores: Scores) -> tuple[int, int] | None:
+    return EAO_INTERVAL if scores.protocol == "multistart" else EAO_INTERVALS.get(scores.benchmark)
 
 
 def _draw(

@@ -15,11 +15,12 @@ from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.datasets.benchmark_folders import some
 from siamtrack.errors import DataError
 from siamtrack.evaluation.foreign_files import read_run
-from siamtrack.evaluation.foreign_folders import ResultFolder, files_of, find_result_folders, names_in
+from siamtrack.evaluation.foreign_folders import ResultFolder, files_of, find_result_folders, first_frame_of, names_in
 from siamtrack.evaluation.foreign_mat import read_mat
 from siamtrack.evaluation.foreign_names import looks_like
 from siamtrack.evaluation.foreign_remarks import remarks_on
 from siamtrack.evaluation.protocols_masks import MASKS
+from siamtrack.evaluation.protocols_multistart import frames_from
 from siamtrack.evaluation.store import open_store
 from siamtrack.evaluation.trajectory import MaskResults, TrackerResults, Trajectory
 
@@ -215,13 +216,23 @@ def _read_files(
     folder: ResultFolder, files: Mapping[str, Sequence[Path]], first_pixel: int
 ) -> Mapping[str, Sequence[Trajectory]]:
     """What is in the files of others, by sequence."""
-    return {
-        name: [
-            read_mat(path) if folder.kind == "mat" else read_run(path, first_pixel=first_pixel, number=number)
-            for number, path in enumerate(paths)
-        ]
+    runs = {
+        name: [_read_file(folder, path, first_pixel, number) for number, path in enumerate(paths)]
         for name, paths in files.items()
     }
+    masked = [name for name, each in runs.items() if any(run.masks for run in each)]
+    if masked and folder.protocol != "multistart":
+        raise DataError(
+            f"The results of {folder.tracker} in '{folder.path}' are masks ({some(masked)}), and under '{folder.protocol}' "
+            "boxes and polygons are compared. Masks are scored on VOT2020 and later, and on DAVIS and YouTube-VOS."
+        )
+    return runs
+
+
+def _read_file(folder: ResultFolder, path: Path, first_pixel: int, number: int) -> Trajectory:
+    if folder.kind == "mat":
+        return read_mat(path)
+    return read_run(path, first_pixel=first_pixel, number=number, first=first_frame_of(folder, path))
 
 
 def _check_same(folder: ResultFolder, differing: Mapping[str, str], found: Sequence[str]) -> None:
@@ -273,7 +284,7 @@ def _check_found(
 
 def _fitted(run: Trajectory, sequence: BenchmarkSequence, folder: ResultFolder, benchmark: Benchmark) -> Trajectory:
     """The run, cut where the benchmark itself begins later or ends earlier than some tools have it."""
-    expected = len(sequence) - run.first
+    expected = len(sequence) - run.first if sequence.anchors is None else len(frames_from(sequence, run.first))
     if len(run) == expected:
         return run
     if len(run) > expected and sequence.name in MAY_BE_LONGER.get(benchmark.name, ()):

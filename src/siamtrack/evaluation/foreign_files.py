@@ -1,8 +1,8 @@
 """Reading one run from the files in which others publish it: regions, confidences and seconds.
 
-Boxes are `x,y,w,h` a line, separated by commas, tabs, semicolons or blanks; VOT files also hold codes and polygons, or are
-binary (`foreign_bin`). Nothing is repaired here: NaN and sizes below 0 stay what they are, since tools differ in what they make
-of them.
+Boxes are `x,y,w,h` a line, separated by commas, tabs, semicolons or blanks; VOT files also hold codes, polygons and
+masks, or are binary (`foreign_bin`). Nothing is repaired here: NaN and sizes below 0 stay what they are, since tools
+differ in what they make of them.
 """
 
 from __future__ import annotations
@@ -16,33 +16,38 @@ from pathlib import Path
 import numpy as np
 
 from siamtrack.errors import DataError
-from siamtrack.evaluation.foreign_bin import regions_from_bytes
+from siamtrack.evaluation.foreign_bin import shapes_from_bytes
 from siamtrack.evaluation.trajectory import Floats, Trajectory
-from siamtrack.metrics.vot import Region, regions_from_text
+from siamtrack.metrics.vot import Region
+from siamtrack.metrics.vot_masks import PlacedMask, shapes_from_text
 
 
-def read_run(path: Path, *, first_pixel: int, number: int = 0) -> Trajectory:
+def read_run(path: Path, *, first_pixel: int, number: int = 0, first: int = 0) -> Trajectory:
     """The run in a text or .bin file, with the confidences and seconds in the files beside it, where there are any.
 
     Args:
         path: of the regions.
         first_pixel: what the file calls the left or topmost pixel: 0 or 1.
         number: of the run, from 0: files with the seconds of all runs have a column for each.
+        first: index of the frame that the run begins with.
 
     Raises:
         DataError: a file is empty, a line cannot be read, or there are not as many confidences as regions.
     """
-    regions = _regions(path, first_pixel)
+    regions, masks = _shapes(path, first_pixel)
     return Trajectory(
         regions=regions,
         scores=_confidences(path, len(regions)),
         seconds=_seconds(path, len(regions), number),
+        first=first,
+        masks=masks if any(masks) else (),
     )
 
 
-def _regions(path: Path, first_pixel: int) -> list[Region]:
+def _shapes(path: Path, first_pixel: int) -> tuple[list[Region], Sequence[PlacedMask | None]]:
     if path.suffix == ".bin":
-        return [region - _origin(len(region), first_pixel) for region in regions_from_bytes(path.read_bytes(), str(path))]
+        regions, masks = shapes_from_bytes(path.read_bytes(), str(path))
+        return [region - _origin(len(region), first_pixel) for region in regions], masks
     text = text_of(path)
     if not text.strip():
         raise DataError(f"'{path}' is empty; expected a line x,y,w,h for each frame.")
@@ -51,9 +56,9 @@ def _regions(path: Path, first_pixel: int) -> list[Region]:
     except ValueError:  # rows of several lengths, as where codes stand between boxes
         rows = np.empty((0, 0))
     if rows.shape[1] in (4, 8):
-        return list(rows - _origin(rows.shape[1], first_pixel))
-    regions = regions_from_text(text.replace(";", ","), str(path))  # one line after the other: names the one that is wrong
-    return [region - _origin(len(region), first_pixel) for region in regions] if first_pixel else regions
+        return list(rows - _origin(rows.shape[1], first_pixel)), ()
+    regions, masks = shapes_from_text(text.replace(";", ","), str(path))  # line by line: names the one that is wrong
+    return [region - _origin(len(region), first_pixel) for region in regions] if first_pixel else regions, masks
 
 
 def _origin(numbers: int, first_pixel: int) -> Floats:

@@ -5,7 +5,8 @@ Found without being told are the layouts in which raw results are published:
 * flat      TRACKER/SEQ.txt: OTB, UAV123, LaSOT (TRACKER_tracking_result/SEQ.txt), TrackingNet, NfS; PySOT, pytracking and the
             got10k toolkit write them so, with seconds in SEQ_time.txt beside the boxes or in times/SEQ_time.txt
 * numbered  TRACKER/SEQ/SEQ_001.txt: GOT-10k; and with a folder for the experiment before the sequence
-            (baseline, realtime, unsupervised, longterm): VOT, where a run may also be SEQ_001.bin
+            (baseline, realtime, unsupervised, longterm): VOT, where a run may also be SEQ_001.bin. Since VOT2020 a run is
+            called after the frame that it began with, SEQ_00000000
 * mat       TRACKER/SEQ.mat or SEQ_TRACKER.mat: the OTB toolkit in MATLAB
 * masks     TRACKER/VIDEO/00000.png: DAVIS and YouTube-VOS; also with a folder Annotations, 480p or Full-Resolution before VIDEO
 
@@ -29,7 +30,9 @@ from siamtrack.evaluation.store import RUN
 Kind = Literal["ours", "flat", "numbered", "mat", "masks"]
 
 _DEEPEST = 4
-_PROTOCOLS = {folder: protocol for protocol, folder in VOT_EXPERIMENTS.items()} | {"supervised": "supervised"}
+_PROTOCOLS = {folder: protocol for protocol, folder in VOT_EXPERIMENTS.items() if protocol != "multistart"}
+_PROTOCOLS["supervised"] = "supervised"
+_ANCHOR_DIGITS, _RUN_DIGITS = 8, 3
 _BESIDE = re.compile(r"_(time|times|confidence)$|^(readme|licen[cs]e|list)$", re.IGNORECASE)  # texts that are no boxes
 _BEFORE_VIDEOS = ("Annotations", *RESOLUTIONS)  # folders in a tracker's own
 _SUFFIXES = ("_tracking_result", "_tracking_results")  # LaSOT's toolkit calls a tracker's folder so
@@ -81,6 +84,8 @@ def _walk(folder: Path, depth: int) -> Iterator[ResultFolder]:
         yield ResultFolder(tracker=folder.parts[-3], path=folder, kind=kind, protocol=folder.name)
     elif kind is not None:
         protocol = _PROTOCOLS.get(folder.name)
+        if protocol == "supervised" and kind == "numbered" and any(_anchored_runs(inner) for inner in _folders_in(folder)):
+            protocol = "multistart"
         yield ResultFolder(tracker=_tracker(folder.parent if protocol else folder), path=folder, kind=kind, protocol=protocol)
     elif depth:
         for inner in _folders_in(folder):
@@ -118,9 +123,23 @@ def _numbered(folder: Path) -> bool:
 
 
 def _numbered_runs(folder: Path) -> list[Path]:
+    return _runs(folder, _RUN_DIGITS) or _anchored_runs(folder)
+
+
+def _anchored_runs(folder: Path) -> list[Path]:
+    return _runs(folder, _ANCHOR_DIGITS)
+
+
+def _runs(folder: Path, digits: int) -> list[Path]:
     """The files of the runs over a sequence, in order; where one is there as text and binary it is the text, as in VOT."""
-    found = [path for ending in ("bin", "txt") for path in folder.glob(f"{_escaped(folder.name)}_[0-9][0-9][0-9].{ending}")]
+    name = f"{_escaped(folder.name)}_{'[0-9]' * digits}"
+    found = [path for ending in ("bin", "txt") for path in folder.glob(f"{name}.{ending}")]
     return [path for _, path in sorted({path.stem: path for path in found}.items())]
+
+
+def first_frame_of(folder: ResultFolder, path: Path) -> int:
+    """The frame that a run began with, as its file's name says; 0 where names count runs."""
+    return int(path.stem[-_ANCHOR_DIGITS:]) if folder.protocol == "multistart" else 0
 
 
 def _tracker_of_masks(folder: Path) -> str:

@@ -5,7 +5,8 @@
             has them in MATLAB files, which nothing else reads
 * got10k    the same with 3 decimals, and the seconds of all runs side by side in SEQ/SEQ_time.txt
 * vot       EXPERIMENT/SEQ/SEQ_001.txt and so on, a code or `x,y,w,h` or the corners of a polygon a line. EXPERIMENT is
-            baseline, realtime, unsupervised or longterm
+            baseline, realtime, unsupervised or longterm. Under "multistart" SEQ/SEQ_00000000.txt and so on, after the frame of
+            the start, from 0, and a line may be a mask
 
 Beside the boxes of a run in NAME.txt stand its scores in NAME_confidence.value and, save for got10k, its seconds in
 NAME_time.value, one number a line and empty where there is none, as the VOT toolkit and PySOT name them. Boxes have 4 decimals
@@ -27,10 +28,12 @@ from siamtrack.datasets.benchmark import Benchmark
 from siamtrack.errors import DataError
 from siamtrack.evaluation.trajectory import Floats, Trajectory
 from siamtrack.metrics.vot import SKIPPED, Region, regions_from_text
+from siamtrack.metrics.vot_masks import PlacedMask, shapes_from_text
 from siamtrack.result_layouts import four_numbers, lines_of
 
 VOT_EXPERIMENTS = {
     "supervised": "baseline",
+    "multistart": "baseline",
     "realtime": "realtime",
     "unsupervised": "unsupervised",
     "long-term": "longterm",
@@ -46,17 +49,20 @@ class Layout:
         kind: "flat", "numbered", "got10k" or "vot"; see the module.
         first_pixel: what the files call the left or topmost pixel: 0 or 1.
         folder: that all files are in; empty: none.
+        anchored: files have the frame that a run began with in their name, and not its number.
     """
 
     kind: Literal["flat", "numbered", "got10k", "vot"]
     first_pixel: int = 0
     folder: str = ""
+    anchored: bool = False
 
-    def file_of(self, sequence: str, run: int) -> str:
-        """Path of the boxes of a run, counted from 0."""
+    def file_of(self, sequence: str, run: int, first: int = 0) -> str:
+        """Path of the boxes of a run, counted from 0, that began in a frame."""
         if self.kind == "flat":
             return f"{sequence}.txt"
-        return f"{self.folder + '/' if self.folder else ''}{sequence}/{sequence}_{run + 1:03}.txt"
+        number = f"{first:08}" if self.anchored else f"{run + 1:03}"
+        return f"{self.folder + '/' if self.folder else ''}{sequence}/{sequence}_{number}.txt"
 
 
 def layout_of(benchmark: Benchmark, protocol: str) -> Layout:
@@ -67,7 +73,7 @@ def layout_of(benchmark: Benchmark, protocol: str) -> Layout:
         protocol: that the tracker was run under.
     """
     if protocol in VOT_EXPERIMENTS:
-        return Layout(kind="vot", folder=VOT_EXPERIMENTS[protocol])
+        return Layout(kind="vot", folder=VOT_EXPERIMENTS[protocol], anchored=protocol == "multistart")
     if protocol == "got10k":
         return Layout(kind="got10k", first_pixel=benchmark.first_pixel)
     return Layout(kind="numbered" if protocol in ("tre", "sre") else "flat", first_pixel=benchmark.first_pixel)
@@ -83,7 +89,7 @@ def encode(layout: Layout, sequence: str, runs: Sequence[Trajectory]) -> dict[st
         raise DataError(f"Sequence {sequence} has {len(runs)} runs; files of this layout hold one.")
     texts = {}
     for number, run in enumerate(runs):
-        path = layout.file_of(sequence, number)
+        path = layout.file_of(sequence, number, run.first)
         stem = path.removesuffix(".txt")
         texts[path] = _regions_text(layout, run)
         texts[f"{stem}_confidence.value"] = _column(run.scores, ".6g")
@@ -109,13 +115,14 @@ def decode(layout: Layout, folder: Path, sequence: str, firsts: Sequence[int]) -
     """
     runs = []
     for number, first in enumerate(firsts):
-        path = folder / layout.file_of(sequence, number)
-        regions = _regions(layout, path)
+        path = folder / layout.file_of(sequence, number, first)
+        regions, masks = _shapes(layout, path)
         times, column = path.with_name(f"{path.stem}_time.value"), 0
         if layout.kind == "got10k":
             times, column = folder / _times_of_all(layout, sequence), number
         scores = _numbers(path.with_name(f"{path.stem}_confidence.value"), len(regions), 0)
-        runs.append(Trajectory(regions=regions, scores=scores, seconds=_numbers(times, len(regions), column), first=first))
+        seconds = _numbers(times, len(regions), column)
+        runs.append(Trajectory(regions=regions, scores=scores, seconds=seconds, first=first, masks=masks))
     return runs
 
 
@@ -126,7 +133,7 @@ def _times_of_all(layout: Layout, sequence: str) -> str:
 
 def _regions_text(layout: Layout, run: Trajectory) -> str:
     if layout.kind == "vot":
-        return "".join(_vot_line(region) + "\n" for region in run.regions)
+        return "".join((shape.text if isinstance(shape, PlacedMask) else _vot_line(shape)) + "\n" for shape in run.shapes)
     boxes: Boxes = run.boxes + np.array([1, 1, 0, 0]) * layout.first_pixel
     if any(len(region) != 4 for region in run.regions):
         raise DataError("A run holds codes of VOT; expected boxes x,y,w,h.")
@@ -140,12 +147,15 @@ def _vot_line(region: Region) -> str:
     return ",".join(f"{v:.4f}" for v in region)
 
 
-def _regions(layout: Layout, path: Path) -> list[Region]:
+def _shapes(layout: Layout, path: Path) -> tuple[list[Region], Sequence[PlacedMask | None]]:
     lines = lines_of(path)
+    if layout.anchored:
+        regions, masks = shapes_from_text("\n".join(lines), str(path))
+        return regions, masks if any(masks) else ()
     if layout.kind == "vot":
-        return regions_from_text("\n".join(lines), str(path))
+        return regions_from_text("\n".join(lines), str(path)), ()
     shift = np.array([1.0, 1.0, 0.0, 0.0]) * layout.first_pixel
-    return [np.array(four_numbers(line, path, number)) - shift for number, line in enumerate(lines, 1)]
+    return [np.array(four_numbers(line, path, number)) - shift for number, line in enumerate(lines, 1)], ()
 
 
 def _column(values: Floats, digits: str) -> str:

@@ -4,13 +4,15 @@
 * tre           20 starts along the sequence; sre: 12 shifted boxes in the first frame (OTB; `protocols_otb`)
 * supervised    started again after each failure; 15 repetitions, or 3 if those are the same (VOT; `protocols_vot`)
 * realtime      the same once, and a camera that does not wait
+* multistart    from every anchor to one end of the sequence (VOT since 2020; `protocols_multistart`)
 * unsupervised  one pass; long-term: the same, with the score as confidence (VOT). The first frame holds the code 1
 * got10k        one pass; 3 repetitions, or 1 if the second is the same (GOT-10k)
 * masks         all objects of a video at once (DAVIS, YouTube-VOS; `protocols_masks`)
 
 Under VOT's protocols a tracker that gives masks answers with the turned box around each, where the truth is polygons, as the
 official codes of SiamMask and PySOT do: it is written, it is scored, and it decides what is a failure. Everywhere else, and
-where VOT's truth is upright (2013, long-term), the answer is the upright box, which the tools of these benchmarks take.
+where VOT's truth is upright (2013, long-term), the answer is the upright box, which the tools of these benchmarks take. Under
+"multistart" it is the mask, where the truth is masks.
 
 A run is reported from its first frame on, which holds the box that the tracker was started with, or VOT's code 1.
 """
@@ -28,6 +30,7 @@ from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
 from siamtrack.errors import SettingsError, nearest
 from siamtrack.evaluation.layouts import VOT_EXPERIMENTS
 from siamtrack.evaluation.protocols_following import Follower, ProtocolSettings, follow, start_box
+from siamtrack.evaluation.protocols_multistart import multistart
 from siamtrack.evaluation.protocols_otb import SHIFTS, sre_box, tre_starts
 from siamtrack.evaluation.protocols_vot import RealTime, supervised
 from siamtrack.evaluation.trajectory import Trajectory
@@ -56,6 +59,10 @@ def check_protocol(protocol: str, benchmark: Benchmark, settings: ProtocolSettin
         raise SettingsError(
             f"The setting preset says what a failure is on VOT, and '{protocol}' has none; 'siamtrack compare --preset' gives "
             "the numbers of another tool."
+        )
+    if protocol == "multistart" and settings.preset not in (None, benchmark.preset):
+        raise SettingsError(
+            f"'{protocol}' has no failures that end a run, and one tool that scores it; leave out the setting preset."
         )
     if protocol not in REPETITIONS and settings.repetitions is not None:
         raise SettingsError(
@@ -97,7 +104,11 @@ def runs(
         BoxError: a tracker cannot be started with the true box.
     """
     polygons = protocol in VOT_EXPERIMENTS
-    follower = Follower(tracker, sequence, polygons=polygons, frame_seconds=settings.frame_seconds, clock=clock)
+    masks = protocol == "multistart"
+    follower = Follower(tracker, sequence, polygons=polygons, masks=masks, frame_seconds=settings.frame_seconds, clock=clock)
+    if protocol == "multistart":
+        yield from multistart(follower, sequence, settings)
+        return
     if protocol in ("tre", "sre"):
         starts = _tre(sequence, settings) if protocol == "tre" else _sre(sequence, settings)
         for first, box in starts:
@@ -129,7 +140,7 @@ def _single(
         return lambda: follow(follower, 0, start_box(sequence, 0, settings.start_box))
     if protocol in ("unsupervised", "long-term"):
         return lambda: _with_start_code(follow(follower, 0, start_box(sequence, 0, settings.start_box)))
-    known = ("ope", "tre", "sre", "supervised", "realtime", "unsupervised", "long-term", "got10k")
+    known = ("ope", "tre", "sre", "supervised", "realtime", "multistart", "unsupervised", "long-term", "got10k")
     raise SettingsError(f"Unknown protocol '{protocol}'. {nearest(protocol, known)}")
 
 

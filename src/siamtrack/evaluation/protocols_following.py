@@ -17,6 +17,7 @@ from siamtrack.evaluation.trajectory import Trajectory
 from siamtrack.image import Image
 from siamtrack.metrics.presets import find_preset
 from siamtrack.metrics.vot import Region
+from siamtrack.metrics.vot_masks import PlacedMask
 from siamtrack.metrics.vot_presets import PRESETS, VOTPreset
 from siamtrack.polygon import area_preserving_box, min_max_box
 from siamtrack.settings import check_limits
@@ -74,6 +75,7 @@ class Answer(NamedTuple):
     region: Region  # (4,) box, or (8,) corners of a turned one; NaN where it gave none
     score: float
     seconds: float
+    mask: PlacedMask | None = None  # whose box the region is then
 
 
 class Follower:
@@ -83,6 +85,7 @@ class Follower:
         tracker: as `open_model` gives it.
         sequence: with the files of its frames.
         polygons: a prediction with a turned box is answered with it, if the truth of the sequence is polygons.
+        masks: a prediction with a mask is answered with it, if the truth of the sequence is masks.
         frame_seconds: the time of every frame; None: it is measured.
         clock: seconds, as of `time.perf_counter`. Reading a picture does not count.
 
@@ -96,6 +99,7 @@ class Follower:
         sequence: BenchmarkSequence,
         *,
         polygons: bool = False,
+        masks: bool = False,
         frame_seconds: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -106,6 +110,7 @@ class Follower:
         self.sequence = sequence
         self._tracker, self._clock, self._frame_seconds = tracker, clock, frame_seconds
         self._polygons = polygons and any(len(region) > 4 for region in sequence.regions)
+        self._masks = masks and bool(sequence.placed_masks)
         self._state: Any = None
 
     def start(self, frame: int, box: Box) -> Answer:
@@ -131,6 +136,9 @@ class Follower:
         began = self._clock()
         (self._state,), (prediction,) = self._tracker.step(image, [self._state])
         seconds = self._since(began)
+        if self._masks and prediction.mask is not None and prediction.mask.any():
+            mask = PlacedMask.of(prediction.mask)
+            return Answer(mask.box, prediction.score, seconds, mask)
         turned = prediction.polygon if self._polygons else None
         region = np.array(prediction.box if turned is None else turned, np.float64).ravel()
         return Answer(region, prediction.score, seconds)
@@ -184,4 +192,5 @@ def trajectory(answers: list[Answer], *, first: int = 0) -> Trajectory:
         scores=np.array([answer.score for answer in answers]),
         seconds=np.array([answer.seconds for answer in answers]),
         first=first,
+        masks=[answer.mask for answer in answers] if any(answer.mask for answer in answers) else (),
     )

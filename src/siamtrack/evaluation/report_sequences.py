@@ -10,13 +10,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from siamtrack.box import iou
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.palette_masks import read_labels
+from siamtrack.evaluation.protocols_multistart import frames_from
 from siamtrack.evaluation.scoring_ope import boxes_of
 from siamtrack.evaluation.trajectory import Floats, Trajectory
 from siamtrack.metrics.vot import FAILURE, Region, code_of, region_overlaps
+from siamtrack.metrics.vot_masks import PlacedMask, Shape, is_empty, shape_overlaps
 from siamtrack.metrics.vot_presets import VOTPreset
 
 MOMENTS = 5
@@ -43,6 +46,8 @@ def overlaps_over_time(run: Trajectory, sequence: BenchmarkSequence, tool: VOTPr
         sequence: that it is of.
         tool: that measures (`scoring.overlap_tool`).
     """
+    if sequence.anchors is not None:
+        return _anchored(run, sequence)
     truth = sequence.regions[run.first :]
     if tool is None:
         # a true box without a size is no truth either
@@ -62,6 +67,17 @@ def overlaps_over_time(run: Trajectory, sequence: BenchmarkSequence, tool: VOTPr
         lost = [code_of(region) == FAILURE or (len(region) > 1 and bool(np.isnan(region).any())) for region in run.regions]
         values[there & np.array(lost)] = 0
     return np.concatenate([np.full(run.first, np.nan), values])
+
+
+def _anchored(run: Trajectory, sequence: BenchmarkSequence) -> Floats:
+    """The same for a run from an anchor, which may go backwards; its first frame has no answer."""
+    frames, shapes = frames_from(sequence, run.first), sequence.shapes
+    truth = [shapes[frame] for frame in frames]
+    overlaps = shape_overlaps(run.shapes, truth, size=sequence.image_size)
+    overlaps[[True, *(is_empty(one) for one in truth[1:])]] = np.nan
+    values = np.full(len(sequence), np.nan)
+    values[list(frames)] = overlaps
+    return values
 
 
 def spark_path(overlaps: Floats) -> str:
@@ -128,7 +144,7 @@ def strip_of(
     strip = []
     for frame in worst_moments(overlaps, count) if sequence.frames else []:
         regions = [_outlines(answer, sequence, frame) for answer in answers]
-        truth = _corners(sequence.regions[frame])
+        truth = _outline(sequence.shapes[frame])
         if sequence.masks and not isinstance(answers[0], Trajectory):
             truth = _outlines(sequence.masks[0][frame].parent, sequence, frame)
         shown = _picture(sequence.frames[frame], [*truth, *(outline for region in regions for outline in region)])
@@ -140,21 +156,32 @@ def strip_of(
     return strip
 
 
-def _at(run: Trajectory, frame: int) -> Region:
-    return run.regions[frame - run.first] if frame >= run.first else np.array([np.nan])
+def _at(run: Trajectory, sequence: BenchmarkSequence, frame: int) -> Shape:
+    frames = range(run.first, len(sequence)) if sequence.anchors is None else frames_from(sequence, run.first)
+    return run.shapes[frames.index(frame)] if frame in frames else np.array([np.nan])
 
 
 def _outlines(answer: Trajectory | Path, sequence: BenchmarkSequence, frame: int) -> list[list[float]]:
     """Polygons as x, y of each corner, pixels; none where there is no region."""
     if isinstance(answer, Trajectory):
-        return _corners(_at(answer, frame))
+        return _outline(_at(answer, sequence, frame))
     paths, label = sequence.masks or ((), None)
     labels = read_labels(answer / paths[frame].name)
-    mask = labels > 0 if label is None else labels == label
+    return _contours(labels > 0 if label is None else labels == label)
+
+
+def _contours(mask: NDArray[np.bool_], x: int = 0, y: int = 0) -> list[list[float]]:
+    """Of a mask whose top left pixel is x, y."""
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     simpler = [cv2.approxPolyDP(contour, _OUTLINE, closed=True) for contour in contours]
     # contours run through the middle of pixels at the border
-    return [(contour.ravel() + 0.5).tolist() for contour in simpler]
+    return [(contour.reshape(-1, 2) + np.array([x + 0.5, y + 0.5])).ravel().tolist() for contour in simpler]
+
+
+def _outline(shape: Shape) -> list[list[float]]:
+    if isinstance(shape, PlacedMask):
+        return [] if shape.empty else _contours(np.ascontiguousarray(shape.pixels), shape.x, shape.y)
+    return _corners(shape)
 
 
 def _corners(region: Region) -> list[list[float]]:

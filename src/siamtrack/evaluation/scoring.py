@@ -1,7 +1,8 @@
 """From a tracker's results to its scores: of the benchmark, of each attribute and of each sequence, under a named preset.
 
 A preset names the tool whose numbers are to come out (`siamtrack.metrics.presets`). Which family of measures applies follows
-from how the tracker was run: one pass (ope, tre, sre, got10k), with restarts (supervised, realtime), one pass on VOT
+from how the tracker was run: one pass (ope, tre, sre, got10k), with restarts (supervised, realtime) or from several starts
+(multistart), one pass on VOT
 (unsupervised), with a confidence and no restart (long-term), or with masks as answers (masks).
 """
 
@@ -17,6 +18,7 @@ from siamtrack.datasets.benchmark_folders import some
 from siamtrack.errors import DataError, SettingsError, nearest
 from siamtrack.evaluation.scoring_long_term import score_long_term
 from siamtrack.evaluation.scoring_masks import score_masks
+from siamtrack.evaluation.scoring_multistart import PRESET, score_multistart
 from siamtrack.evaluation.scoring_ope import score_ope
 from siamtrack.evaluation.scoring_parts import Scores
 from siamtrack.evaluation.scoring_presence import presence_of
@@ -47,6 +49,9 @@ def score(results: TrackerResults | MaskResults, sequences: Sequence[BenchmarkSe
         return score_masks(results, sequences, find_preset(preset, mask_presets.PRESETS, "mask"))
     if results.protocol in RESTARTED:
         scores = score_supervised(results, sequences, find_preset(preset, vot_presets.PRESETS, "VOT"))
+    elif results.protocol == "multistart":
+        find_preset(preset, {PRESET: vot_presets.PRESETS[PRESET]}, "multistart")
+        scores = score_multistart(results, sequences)
     elif results.protocol == "unsupervised" and (tool := overlap_tool(results.protocol, preset)):
         scores = score_unsupervised(results, sequences, tool)
     elif results.protocol == "long-term":
@@ -55,7 +60,7 @@ def score(results: TrackerResults | MaskResults, sequences: Sequence[BenchmarkSe
         _refuse_restarts(results, preset)
         scores = score_ope(results, sequences, find_preset(preset, ope_presets.PRESETS, "one-pass"))
     else:
-        known = [*ONE_PASS, *RESTARTED, "unsupervised", "long-term"]
+        known = [*ONE_PASS, *RESTARTED, "multistart", "unsupervised", "long-term"]
         raise SettingsError(f"Runs of the protocol '{results.protocol}' have no scores. {nearest(results.protocol, known)}")
     presence = presence_of(results, sequences)
     if presence is not None:

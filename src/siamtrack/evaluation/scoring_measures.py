@@ -38,6 +38,7 @@ _ALL = (
     Measure(key="eao", label="EAO", meaning="expected average overlap over the challenge's interval of lengths"),
     Measure(key="accuracy", label="A", meaning="mean overlap between failures, without the burn-in"),
     Measure(key="robustness", label="R", meaning="failures per hundred frames", lower_is_better=True),
+    Measure(key="followed", label="Rob", meaning="VOT since 2020: share of frames from a start to the failure"),
     Measure(key="failures", label="failures", meaning="failures of one run", digits=1, lower_is_better=True),
     Measure(key="reliability", label="reliability", meaning="chance of S frames without a failure: x axis of the AR plot"),
     Measure(key="f", label="F", meaning="best F over thresholds of the confidence"),

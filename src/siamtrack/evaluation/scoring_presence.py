@@ -21,7 +21,7 @@ def presence_of(results: TrackerResults, sequences: Sequence[BenchmarkSequence])
     sequence does. What needs a threshold is measured at the one that is best on these very frames: a bound on what a
     threshold that is chosen elsewhere can reach. AUROC needs none.
     """
-    if results.protocol in ("supervised", "realtime", "tre", "sre"):
+    if results.protocol in ("supervised", "realtime", "multistart", "tre", "sre"):
         return None  # restarts and shifted starts break the story of a target that leaves and comes back
     runs = [(results.runs[sequence.name][0], sequence) for sequence in sequences]
     if any(np.isnan(run.scores[1:]).all() for run, _ in runs if len(run) > 1):

@@ -46,14 +46,17 @@ def difference(described: Mapping[str, Any], sequence: BenchmarkSequence) -> str
 
 def _of_truth(sequence: BenchmarkSequence) -> dict[str, Any]:
     first = [None if np.isnan(value) else round(float(value), 3) for value in sequence.regions[0]]
-    return {"frames": len(sequence), "first": first, "truth": _hash_of(sequence.regions)}
+    return {"frames": len(sequence), "first": first, "truth": _hash_of(sequence)}
 
 
-def _hash_of(regions: Sequence[Region]) -> str:
+def _hash_of(sequence: BenchmarkSequence) -> str:
+    regions: Sequence[Region] = sequence.regions
     lengths = np.array([len(region) for region in regions], "<i4")
     values = np.rint(np.concatenate(regions) * _WRITTEN_TO) + 0.0  # no -0
     values[np.isnan(values)] = np.nan  # of one bit pattern
-    return hashlib.sha256(lengths.tobytes() + values.astype("<f8").tobytes()).hexdigest()
+    masks = "".join("" if mask is None else mask.text for mask in sequence.placed_masks)
+    anchors = b"" if sequence.anchors is None else np.sign(sequence.anchors).astype("<i1").tobytes()
+    return hashlib.sha256(lengths.tobytes() + values.astype("<f8").tobytes() + masks.encode() + anchors).hexdigest()
 
 
 def _of_picture(sequence: BenchmarkSequence) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from siamtrack.box import Boxes
 from siamtrack.errors import DataError
 from siamtrack.metrics.vot import Region
+from siamtrack.metrics.vot_masks import PlacedMask, Shape
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +25,8 @@ class Trajectory:
         regions: one a frame, pixels, 0-based: (4,) a box, (8,) a polygon, (1,) a code of VOT (0, 1, 2); NaN: no answer.
         scores: (N,) the tracker's score or confidence; NaN where there is none.
         seconds: (N,) that it took a frame; NaN where it was not measured.
-        first: index in the sequence of the frame that the run starts with (TRE); 0 otherwise.
+        first: index in the sequence of the frame that the run starts with (TRE, multistart); 0 otherwise.
+        masks: one a frame where the tracker answered with masks, whose box the region is then; None in frames without.
 
     Raises:
         DataError: lengths that differ.
@@ -34,13 +36,23 @@ class Trajectory:
     scores: Floats
     seconds: Floats
     first: int = 0
+    masks: Sequence[PlacedMask | None] = ()
 
     def __post_init__(self) -> None:
         if not len(self.regions) == len(self.scores) == len(self.seconds):
             raise DataError(f"A run has {len(self.regions)} regions, {len(self.scores)} scores and {len(self.seconds)} times.")
+        if self.masks and len(self.masks) != len(self.regions):
+            raise DataError(f"A run has {len(self.regions)} regions and {len(self.masks)} masks.")
 
     def __len__(self) -> int:
         return len(self.regions)
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """N masks, and regions where there is none."""
+        if not self.masks:
+            return self.regions
+        return [region if mask is None else mask for region, mask in zip(self.regions, self.masks, strict=True)]
 
     @property
     def boxes(self) -> Boxes:
@@ -67,7 +79,8 @@ class TrackerResults:
     Attributes:
         tracker: its name in tables.
         benchmark: name.
-        protocol: "ope", "tre", "sre", "supervised", "unsupervised", "realtime", "long-term" or "got10k".
+        protocol: "ope", "tre", "sre", "supervised", "unsupervised", "realtime", "multistart", "long-term" or
+            "got10k".
         runs: by name of the sequence, in the order of the repetitions.
     """
 

@@ -140,15 +140,16 @@ def region_overlaps(
     less = 1 if bounds == "last pixel" else 0
     overlaps = np.full(len(run), np.nan)
     overlaps[compared] = polygon_overlaps(
-        _polygons([run[i] for i in compared], corners),
-        _polygons([truth[i] for i in compared], corners),
+        polygons_of([run[i] for i in compared], corners),
+        polygons_of([truth[i] for i in compared], corners),
         rule=rule,
         bounds=None if bounds == "none" else (size[0] - less, size[1] - less),
     )
     return overlaps
 
 
-def _polygons(regions: Sequence[Region], corners: BoxCorners) -> list[Polygon]:
+def polygons_of(regions: Sequence[Region], corners: BoxCorners) -> list[Polygon]:
+    """Boxes and polygons as corners, (V, 2) each."""
     boxes = [i for i, region in enumerate(regions) if len(region) == 4]
     values = np.array([regions[i] for i in boxes], np.float64).reshape(-1, 4)
     if corners == "rounded":

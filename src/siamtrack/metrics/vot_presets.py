@@ -107,6 +107,6 @@ def eao_interval(challenge: str) -> tuple[int, int]:
     if challenge not in EAO_INTERVALS:
         raise DataError(
             f"There is no EAO interval for '{challenge}'; known are those of the challenges {min(EAO_INTERVALS)} to "
-            f"{max(EAO_INTERVALS)}. Later ones start trackers at anchors and cannot be scored from restarts."
+            f"{max(EAO_INTERVALS)}. Later ones start trackers at anchors ('multistart') and cannot be scored from restarts."
         )
     return EAO_INTERVALS[challenge]

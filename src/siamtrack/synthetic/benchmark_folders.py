@@ -7,6 +7,8 @@
 * VOT (Kristan et al., VOT2018, and the toolkit's reader): list.txt, NAME/color/00000001.jpg, NAME/groundtruth.txt, 0-based,
   NAME/sequence with key=value lines, and NAME/TAG.tag with 0 or 1 a line. Regions may leave the frame, as those of VOT2018 do
   by more than a pixel in 15 of its 60 sequences. A target that is not in view is four nan, as in VOT's long-term sets.
+* VOT with masks (VOT2020 to VOT2022): groundtruth.txt has the pixels that are to be seen, and NAME/anchor.value says where
+  trackers start, 1 to go forwards and -1 to go backwards.
 * DAVIS 2017 (Pont-Tuset et al.): JPEGImages/480p/NAME/00000.jpg, Annotations/480p/NAME/00000.png, palette pictures of the
   numbers of objects in DAVIS's own colours, and names in ImageSets/2017/val.txt. Frames keep their size; "480p" is a name.
 
@@ -28,12 +30,14 @@ from numpy.typing import NDArray
 from siamtrack.box import ABSENT, Box
 from siamtrack.errors import DataError, SettingsError, nearest
 from siamtrack.mask_files import palette_png
+from siamtrack.metrics.vot_masks import PlacedMask
 from siamtrack.synthetic.made_folder import begin_folder, new_folders, row_text, write_bytes, write_picture, write_text
 from siamtrack.synthetic.truth import Labelled
 
 TAGS = ("camera_motion", "illum_change", "motion_change", "occlusion", "size_change")
 """What VOT says of each frame."""
 
+_BETWEEN_ANCHORS = 50  # frames
 _VOID = 255  # in masks of DAVIS: belongs to no object for certain
 
 
@@ -118,10 +122,11 @@ class VOT(Layout):
 
     Attributes:
         region: "polygon": the four corners of the smallest turned rectangle around the target's pixels, as VOT has fitted
-            its regions to masks since 2016: hidden parts do not count. "rectangle": x,y,w,h of the whole outline.
+            its regions to masks since 2016: hidden parts do not count. "rectangle": x,y,w,h of the whole outline. "mask": the
+            target's pixels that are to be seen, and anchors, as VOT2020 has them.
     """
 
-    region: Literal["polygon", "rectangle"] = "polygon"
+    region: Literal["polygon", "rectangle", "mask"] = "polygon"
 
     def folders(self, name: str) -> tuple[str, ...]:
         """See `Layout`."""
@@ -134,16 +139,22 @@ class VOT(Layout):
         if len(sequence.targets) != 1:
             raise SettingsError(f"'{sequence.name}' has {len(sequence.targets)} targets; a sequence of VOT has one.")
         (target,) = sequence.targets
-        text, hidden = "", []
+        text, hidden, sizes = "", [], []
         for number, frame in _numbered(sequence, 1):
             write_picture(folder / "color" / f"{number:08}.jpg", frame.image)
             box = _target_box(frame, target, sequence, first=number == 1)
             mask = frame.identity == target
             if self.region == "polygon" and not box.absent and not mask.any():
                 raise DataError(f"Object {target} of '{sequence.name}' has a box in frame {number}, but no pixel to go round.")
-            text += row_text(box if self.region == "rectangle" or box.absent else turned_rectangle(mask))
+            if self.region == "mask":
+                text += PlacedMask.of(mask).text + "\n"
+            else:
+                text += row_text(box if self.region == "rectangle" or box.absent else turned_rectangle(mask))
+            sizes.append(int(mask.sum()))
             hidden.append(bool(frame.visibility[target - 1] < 1))
         write_text(folder / "groundtruth.txt", text)
+        if self.region == "mask":
+            write_text(folder / "anchor.value", "".join(f"{value}\n" for value in anchors(sizes)))
         for tag, values in ({"occlusion": hidden} | dict(sequence.tags)).items():
             if len(values) != len(hidden):
                 raise DataError(f"The tag {tag} of '{sequence.name}' has {len(values)} values for {len(hidden)} frames.")
@@ -224,6 +235,30 @@ def write_benchmark(
                 layout.fill(parts, sequence)
         yield sequence.name
     layout.write_lists(out, names)
+
+
+def anchors(sizes: Sequence[int]) -> list[int]:
+    """Where trackers start, as VOT2020 chose it: about every 50 frames, towards the end of the sequence that is farther.
+
+    An anchor moves to the nearest frame, of those half way to the next one, in which half of the median number of the target's
+    pixels is to be seen.
+
+    Args:
+        sizes: visible pixels of the target in each frame, some in the first.
+
+    Returns:
+        1 or -1 in an anchor, else 0; the first frame is always one.
+
+    >>> anchors([9] * 101)[0::50]
+    [1, -1, -1]
+    """
+    values = np.zeros(len(sizes), np.int64)
+    fit = np.flatnonzero(np.asarray(sizes) >= np.median([size for size in sizes if size]) / 2)
+    for wanted in range(0, len(sizes), _BETWEEN_ANCHORS):
+        nearest_one = int(fit[np.abs(fit - wanted).argmin()]) if wanted else 0
+        if abs(nearest_one - wanted) < _BETWEEN_ANCHORS / 2:
+            values[nearest_one] = 1 if 2 * nearest_one < len(sizes) - 1 else -1
+    return [int(value) for value in values]
 
 
 def turned_rectangle(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

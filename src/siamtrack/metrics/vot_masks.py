@@ -1,0 +1,214 @@
+"""Masks as the VOT challenges have them since 2020: how they are written, and how they overlap with what a tracker answers.
+
+Source: github.com/votchallenge/toolkit, vot/region/io.py and vot/region/raster.py. A line `mX,Y,W,H,N0,N1,...` is a mask of
+W x H pixels whose top left one is X, Y; the N are lengths of runs along the rows, the first of zeros, and what follows the last
+is zero. Boxes and polygons are painted as the toolkit does (rule "python" of `siamtrack.polygon`), and pixels are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from siamtrack.errors import DataError
+from siamtrack.metrics.vot import Floats, Region, polygons_of, region_overlaps, regions_from_text
+from siamtrack.polygon import painted
+
+NO_BOX = np.full(4, np.nan)
+_LARGEST = 1 << 28  # pixels: 16 thousand by 16 thousand
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMask:
+    """The pixels of a target, without the empty rows and columns around them.
+
+    Attributes:
+        x: column of the top left pixel in the image.
+        y: its row.
+        pixels: (h, w); (0, 0) where the mask is empty.
+    """
+
+    x: int
+    y: int
+    pixels: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, mask: ArrayLike, x: int = 0, y: int = 0) -> PlacedMask:
+        """A mask of any size whose top left pixel is x, y.
+
+        >>> PlacedMask.of([[0, 0, 0], [0, 1, 1]]).text
+        'm1,1,2,1,0,2'
+        """
+        pixels = np.asarray(mask, bool)
+        rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+        if not len(rows):
+            return cls(0, 0, np.empty((0, 0), bool))
+        top, left = int(rows[0]), int(columns[0])
+        return cls(x + left, y + top, pixels[top : rows[-1] + 1, left : columns[-1] + 1])
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no pixel."""
+        return self.pixels.size == 0
+
+    @property
+    def box(self) -> Region:
+        """(4,) x, y, w, h around the pixels; NaN without any."""
+        height, width = self.pixels.shape
+        return NO_BOX.copy() if self.empty else np.array([self.x, self.y, width, height], np.float64)
+
+    @property
+    def text(self) -> str:
+        """As the toolkit writes it."""
+        if self.empty:
+            return "m0,0,0,0,0"
+        flat = self.pixels.ravel()
+        lengths = np.diff(np.flatnonzero(np.diff(flat)) + 1, prepend=0, append=flat.size).tolist()
+        height, width = self.pixels.shape
+        return "m" + ",".join(map(str, [self.x, self.y, width, height, *([0] if flat[0] else []), *lengths]))
+
+
+Shape = Region | PlacedMask
+"""What a frame holds."""
+
+
+def shapes_from_text(text: str, where: str) -> tuple[list[Region], list[PlacedMask | None]]:
+    """The frames of a VOT trajectory or ground truth that may hold masks.
+
+    Args:
+        text: the file's content, a frame a line.
+        where: its name, for error messages.
+
+    Returns:
+        N regions, of a mask the box around it, and N masks; None where the frame holds none.
+
+    Raises:
+        DataError: a line is no code, box, polygon or mask, with its number.
+    """
+    lines = text.rstrip().splitlines()
+    numbered = enumerate(lines, 1)
+    masks = [mask_from_text(line, f"{where}, line {i}") if line.startswith("m") else None for i, line in numbered]
+    plain = "\n".join(line if mask is None else "0,0,0,0" for line, mask in zip(lines, masks, strict=True))
+    regions = regions_from_text(plain, where) if lines else []
+    return [region if mask is None else mask.box for region, mask in zip(regions, masks, strict=True)], masks
+
+
+def mask_from_text(line: str, where: str) -> PlacedMask:
+    """The mask in a line; see the module.
+
+    Raises:
+        DataError: it holds none.
+    """
+    shown = line if len(line) <= 60 else line[:57] + "..."
+    try:
+        x, y, width, height, *lengths = (int(cell) for cell in line.strip().removeprefix("m").rstrip(",").split(","))
+    except ValueError:
+        raise DataError(f"{where}: found '{shown}', expected a mask, mX,Y,W,H and lengths of runs.") from None
+    return mask_of_runs((x, y, width, height), lengths, where)
+
+
+def mask_of_runs(place: tuple[int, int, int, int], lengths: Sequence[int], where: str) -> PlacedMask:
+    """The mask at x, y, of some width and height, with runs of these lengths.
+
+    Raises:
+        DataError: the runs do not fit in.
+    """
+    x, y, width, height = place
+    area = width * height
+    if min([width, height, *lengths]) < 0 or sum(lengths) > area or area > _LARGEST:
+        raise DataError(f"{where}: a mask of {width} x {height} pixels has runs of {sum(lengths)}; expected runs that fit in.")
+    values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return PlacedMask.of(np.pad(values, (0, area - len(values))).reshape(height, width), x, y)
+
+
+def shape_overlaps(run: Sequence[Shape], truth: Sequence[Shape], *, size: tuple[int, int]) -> Floats:
+    """Overlap with the truth in each frame, as the VOT toolkit in Python counts it, inside the image.
+
+    Args:
+        run: N frames of a run.
+        truth: N true shapes.
+        size: width and height of the images, pixels.
+
+    Returns:
+        (N,), in [0, 1]. What has no pixels, as a code or NaN, overlaps with nothing; two of them are the same, 1.
+    """
+    overlaps = np.array([_overlap(*pair, size) if _with_mask(pair) else 0.0 for pair in zip(run, truth, strict=True)])
+    plain = [i for i, pair in enumerate(zip(run, truth, strict=True)) if not _with_mask(pair)]
+    known = [i for i in plain if not _gone(run[i]) and not _gone(truth[i])]
+    ours, theirs = ([one for one in (side[i] for i in known) if not isinstance(one, PlacedMask)] for side in (run, truth))
+    overlaps[known] = region_overlaps(ours, theirs, size=size, rule="python", corners="rounded", bounds="last pixel")
+    overlaps[[i for i in plain if _gone(run[i]) and _gone(truth[i])]] = 1
+    return overlaps
+
+
+def is_empty(shape: Shape) -> bool:
+    """Whether the toolkit takes it for no target: a code, NaN, no size, or a mask that is one pixel wide or high.
+
+    >>> is_empty(np.array([0.0])), is_empty(np.array([3.0, 4.0, 5.0, 6.0])), is_empty(PlacedMask.of([[1, 1]]))
+    (True, False, True)
+    """
+    if isinstance(shape, PlacedMask):
+        return bool(min(shape.pixels.shape) < 2)
+    if _gone(shape):
+        return True
+    extent = shape[2:] if len(shape) == 4 else np.ptp(shape.reshape(-1, 2), 0)
+    return bool(np.any(extent <= 0))
+
+
+def _with_mask(pair: tuple[Shape, Shape]) -> bool:
+    return isinstance(pair[0], PlacedMask) or isinstance(pair[1], PlacedMask)
+
+
+def _gone(shape: Shape) -> bool:
+    if isinstance(shape, PlacedMask):
+        return shape.empty
+    return bool(len(shape) < 4 or np.isnan(shape).any())
+
+
+def _overlap(first: Shape, second: Shape, size: tuple[int, int]) -> float:
+    """Of two shapes of which one is a mask."""
+    ends = np.array([_ends(first), _ends(second)])
+    low, high = ends[:, :2].min(0), ends[:, 2:].max(0)
+    if (low >= high).any():
+        return 1.0  # the toolkit: two empty regions are the same
+    low, high = np.maximum(low, 0), np.minimum(high, np.array(size) - 1)
+    if (low >= high).any():
+        return 0.0
+    one, other = (_painted(shape, low, high - low + 1) for shape in (first, second))
+    union = np.count_nonzero(one | other)
+    return np.count_nonzero(one & other) / union if union else 0.0
+
+
+def _ends(shape: Shape) -> NDArray[np.int64]:
+    """(4,) the first column and row, and the last; 0 where there is no pixel."""
+    if isinstance(shape, PlacedMask):
+        height, width = shape.pixels.shape
+        return np.array([0, 0, 0, 0] if _unread(shape) else [shape.x, shape.y, shape.x + width - 1, shape.y + height - 1])
+    if _gone(shape):
+        return np.zeros(4, np.int64)
+    (corners,) = polygons_of([shape], "rounded")
+    whole = np.rint(corners).astype(np.int64)
+    return np.concatenate([whole.min(0), whole.max(0)])
+
+
+def _painted(shape: Shape, low: NDArray[np.int64], extent: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The pixels of a shape in a window of the image."""
+    (left, top), (width, height) = low.tolist(), extent.tolist()
+    window = np.zeros((height, width), bool)
+    if isinstance(shape, PlacedMask):
+        if not _unread(shape):
+            x, y = shape.x - left, shape.y - top
+            inside = shape.pixels[max(-y, 0) : max(height - y, 0), max(-x, 0) : max(width - x, 0)]
+            window[max(y, 0) : max(y, 0) + inside.shape[0], max(x, 0) : max(x, 0) + inside.shape[1]] = inside
+    elif not _gone(shape):
+        (corners,) = polygons_of([shape], "rounded")
+        window = painted(corners, (left, top, width, height))
+    return window
+
+
+def _unread(mask: PlacedMask) -> bool:
+    """The toolkit takes a mask for empty as it reads it where its last column is its first."""
+    return bool(mask.pixels.shape[1] < 2)
