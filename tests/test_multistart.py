@@ -197,6 +197,8 @@ def test_folders_of_vot2020(tmp_path: Path) -> None:
     assert one.boxes[[0, 2]].tolist() == [[3, 2, 5, 4], [4, 2, 2, 2]]
     assert np.isnan(one.boxes[1]).all()
     assert [shape_text(shape) for shape in one.shapes] == ["m3,2,5,4,0,20", "m0,0,0,0,0", "m4,2,2,2,0,4"]
+    (supervised,) = open_benchmark("vot2018", tmp_path, ["bag"])[1]
+    assert supervised.anchors is None  # it is not run from them
     add_lines(tmp_path / "bag" / "anchor.value", [1, 0])
     with pytest.raises(DataError, match="Sequence bag has 3 true regions and 2 anchor values"):
         open_benchmark("vot2020", tmp_path, ["bag"])

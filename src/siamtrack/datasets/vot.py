@@ -35,7 +35,9 @@ _LIST = "list.txt"
 _COUNTS = {2020: "eighth", 2021: "ninth", 2022: "tenth"}  # of the challenges
 
 
-def _read(root: Path, names: Sequence[str] | None, *, title: str, length: int, file_name: str) -> list[BenchmarkSequence]:
+def _read(
+    root: Path, names: Sequence[str] | None, *, title: str, length: int, file_name: str, anchored: bool = False
+) -> list[BenchmarkSequence]:
     root = find_root(
         root,
         lambda folder: (folder / file_name).is_file() or any(folder.glob("*/groundtruth.txt")),
@@ -49,16 +51,18 @@ def _read(root: Path, names: Sequence[str] | None, *, title: str, length: int, f
     listed = listed_names(root / _LIST) if (root / _LIST).is_file() else sorted(present)
     if names is None:
         check_count(listed, length, title=title, root=root)
-    return [_sequence(root / name) for name in choose_sequences(names, present, complete=listed, title=title, root=root)]
+    chosen = choose_sequences(names, present, complete=listed, title=title, root=root)
+    return [_sequence(root / name, anchored=anchored) for name in chosen]
 
 
-def _sequence(folder: Path) -> BenchmarkSequence:
+def _sequence(folder: Path, *, anchored: bool) -> BenchmarkSequence:
     file = folder / "groundtruth.txt"
     regions, masks = _shapes(file)
     pictures = folder / "color" if (folder / "color").is_dir() else folder
     frames = numbered_frames(pictures).paths if any(pictures.glob("*.jpg")) else ()
     if frames and len(frames) != len(regions):
         raise DataError(f"'{file}' speaks of {len(regions)} frames, and '{pictures}' holds {len(frames)}; expected as many.")
+    anchors = folder / "anchor.value"
     practical = _column(folder / "practical.value") if (folder / "practical.value").is_file() else None
     return BenchmarkSequence(
         name=folder.name,
@@ -66,7 +70,7 @@ def _sequence(folder: Path) -> BenchmarkSequence:
         frames=frames,
         tags=_tags(folder, len(regions)),
         placed_masks=masks if any(mask is not None for mask in masks) else (),
-        anchors=_column(folder / "anchor.value") if (folder / "anchor.value").is_file() else None,
+        anchors=_column(anchors) if anchored and anchors.is_file() else None,
         practical=practical if practical is not None and len(practical) == len(regions) else None,
     )
 
@@ -124,7 +128,7 @@ def _anchored(title: str, year: int, length: int, venue: str, name: str = "") ->
         length=length,
         protocols=("multistart",),
         preset="vot-python",
-        read=partial(_read, title=title, length=length, file_name=f"{title}.json"),
+        read=partial(_read, title=title, length=length, file_name=f"{title}.json", anchored=True),
     )
 
 
