@@ -1,6 +1,7 @@
 """The figures of the pages in docs/papers, on rendered scenes that no model was trained on.
 
-They are of embedded models, and of small networks that are trained for them (an hour and a half on two cores) where RUNS has none.
+They are of embedded models, and of small networks that are trained for them (an hour and a half on two cores) where RUNS has
+none.
 
 python benchmarks/paper_figures.py [--out docs/images/papers] [--only siamfc] [--runs RUNS]
 """
