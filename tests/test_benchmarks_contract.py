@@ -104,6 +104,9 @@ def test_sequences_are_called_a_part_only_of_what_they_are_of() -> None:
     known = _benchmarks()
     assert known["vot2018"].part(["ants1", "bag"]) == "VOT2018, 2 of 60 sequences"
     assert known["vot2018"].part(sorted(known["vot2018"].names)) == "VOT2018, all 60 sequences"
+    drawn = ["world-0-000000", "world-0-000001"]
+    assert known["vot2020"].part(drawn) == "own sequences in the layout of VOT2020, 2 sequences"
+    assert known["vot2020"].part(["agility"]) == "VOT2020, 1 of 60 sequences"
     assert known["vot2018"].part(["0000", "0001"]) == "own sequences in the layout of VOT2018, 2 sequences"
     assert known["davis2017-val"].part(["0000_1"]) == "own sequences in the layout of DAVIS 2017, validation, 1 sequence"
     assert known["davis2017-val"].part(["dogs-jump_2"]) == "DAVIS 2017, validation, 1 of 61 sequences"

@@ -78,7 +78,7 @@ def test_a_benchmark_whose_truth_is_not_public_has_results_and_no_score(command:
     ended = command("--sequences", "Hidden")
     assert ended.code == 0, ended.err
     assert ended.out.splitlines()[-1].startswith("1 of 1 sequences are finished")
-    assert "No score: The ground truth of otb-small is not public" in ended.err
+    assert "No score: The ground truth of otb-small has first boxes only" in ended.err
 
 
 def test_what_results_were_made_with_is_beside_them(command: Command, tmp_path: Path) -> None:

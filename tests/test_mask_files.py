@@ -96,6 +96,10 @@ def test_paths_that_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full" / "holiday.png").write_bytes(b"")
     with pytest.raises(OutputError, match="holds other files; expected a new or an empty folder"):
         MaskWriter(tmp_path / "full", targets=1)
+    for name in ("m.png", "m.TXT", "m.mp4"):
+        with pytest.raises(OutputError, match=rf"{name}' is called like a file .* expected a folder, for PNG files, or"):
+            MaskWriter(tmp_path / name, targets=1)
+        assert not (tmp_path / name).exists()
     with pytest.raises(OutputError, match="at most 255 targets"):
         MaskWriter(tmp_path / "many", targets=256)
     with pytest.raises(OutputError):

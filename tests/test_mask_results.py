@@ -19,6 +19,8 @@ from report_pages import Page, column
 from result_files import walk, write_boxes
 
 from siamtrack.datasets.palette_masks import read_labels
+from siamtrack.evaluation.scoring import score
+from siamtrack.evaluation.trajectory import MaskResults
 from siamtrack.library import open_benchmark
 from siamtrack.metrics.segmentation_scores import davis_object_scores, mean_scores
 
@@ -124,6 +126,12 @@ def test_objects_are_numbered_up_to_the_largest_in_the_first_mask(tmp_path: Path
     assert [one.name for one in sequences] == ["boat_1", "boat_2", "boat_3"]
     assert np.isnan(sequences[0].boxes).all()
     assert sequences[2].boxes.tolist()[1] == [20, 20, 15, 6]
+    found = tmp_path / "found"
+    add_masks(found, [scene((3, 20, 20, 15, 6))] * 4)
+    results = MaskResults(tracker="exact", benchmark="davis2017", folders=dict.fromkeys([one.name for one in sequences], found))
+    (note,) = score(results, sequences, "davis").notes
+    assert note.startswith("In no true mask: boat_1, boat_2. Frames in which the result has none either count 1")
+    assert not score(results, sequences[2:], "davis").notes
 
 
 # DAVIS 2016

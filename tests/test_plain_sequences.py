@@ -222,3 +222,14 @@ def test_masks_of_vot_are_boxes(tmp_path: Path) -> None:
     ((_, sequence),) = ((one.name, one) for one in open_benchmark("plain", tmp_path)[1])
     assert sequence.boxes[[0, 2]].tolist() == [[3, 2, 5, 4], [1, 2, 3, 4]]
     assert np.isnan(sequence.boxes[1]).all()
+
+
+def test_upright_boxes_of_drawn_worlds_are_scored_as_long_term(tmp_path: Path) -> None:
+    size = ["--frames", 12, "--size", "160x120", "--seed", 4]
+    ended = run("synth", "world", "--layout", "vot-lt", "--out", tmp_path / "made", "--sequences", 1, *size)
+    assert ended.code == 0, ended.err
+    (name,) = (tmp_path / "made" / "list.txt").read_text().split()
+    of = ["--benchmark", "votlt2018", "--root", tmp_path / "made", "--sequences", name]
+    ended = run("evaluate", *of, *FAST_TRACKER, "--results", tmp_path / "results", "--workers", 1)
+    assert ended.code == 0, ended.err
+    assert "own sequences in the layout of VOT-LT2018, 1 sequence (long-term, preset vot-matlab): F " in ended.out

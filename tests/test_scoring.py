@@ -189,7 +189,7 @@ def test_what_cannot_be_scored() -> None:
     with pytest.raises(SettingsError, match=r"protocol 'opee' have no scores\. Did you mean 'ope'"):
         score(results({"a": [run(walk())]}, protocol="opee"), [sequence("a")], "otb-matlab")
     hidden = [walk()[0], *np.full((5, 4), NAN)]
-    with pytest.raises(DataError, match="ground truth of otb100 is not public"):
+    with pytest.raises(DataError, match="ground truth of otb100 has first boxes only"):
         score(complete, [sequence("a", hidden)], "otb-matlab")
     with pytest.raises(DataError, match="mine on sequence a: None of the 6 frames can be scored under 'got10k'"):
         score(complete, [sequence("a", absent=np.ones(6, bool))], "got10k")

@@ -26,9 +26,11 @@ from numpy.typing import NDArray
 
 from siamtrack.draw import PALETTE
 from siamtrack.errors import OutputError
+from siamtrack.image import PICTURE_ENDINGS
 from siamtrack.output_paths import check_folder, check_path, named
 from siamtrack.tracking import Prediction, Step
 
+_NO_FOLDERS = frozenset((*PICTURE_ENDINGS, ".txt", ".csv", ".jsonl", ".npy", ".npz", ".zip", ".mp4", ".webm"))
 MOST_TARGETS = 255  # in a PNG file with a palette
 
 
@@ -43,12 +45,17 @@ class MaskWriter:
         targets: how many there are.
 
     Raises:
-        OutputError: the path cannot be written, the folder is not empty, or a folder is wanted for more than 255 targets.
+        OutputError: the path cannot be written, or is called like a file of another kind; the folder is not empty, or is wanted
+            for more than 255 targets.
     """
 
     def __init__(self, path: Path, *, targets: int) -> None:
         self.path = path = named(path)
         self._as_json = path.suffix.lower() == ".json"
+        if path.suffix.lower() in _NO_FOLDERS:
+            raise OutputError(
+                f"'{path}' is called like a file that masks are not written to; expected a folder, for PNG files, or FILE.json."
+            )
         self._part = path.parent / f".{path.name}.part"
         self._lines: TextIO | None = None
         if self._as_json:

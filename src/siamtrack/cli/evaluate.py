@@ -33,7 +33,7 @@ ProtocolName = Annotated[
     typer.Option(
         "--protocol",
         metavar="NAME",
-        help="ope, tre, sre, supervised, realtime, unsupervised, long-term, got10k or masks.",
+        help="ope, tre, sre, supervised, realtime, multistart, unsupervised, long-term, got10k or masks.",
         show_default="the benchmark's",
     ),
 ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from siamtrack.synthetic.world import World
 
-LAYOUTS = ("otb", "vot", "vot-masks", "davis", "video")
+LAYOUTS = ("otb", "vot", "vot-lt", "vot-masks", "davis", "video")
 
 
 def world(
@@ -25,7 +25,7 @@ def world(
         str,
         typer.Option(
             metavar="NAME",
-            help="otb, vot, vot-masks (as since VOT2020), davis, or video: NAME.mp4 beside NAME.csv, boxes alone.",
+            help="otb, vot, vot-lt, vot-masks (since VOT2020), davis, or video: NAME.mp4 beside NAME.csv, boxes.",
         ),
     ] = "otb",
     sequences: Annotated[int, typer.Option(metavar="N", min=1, help="How many; more are added to those there are.")] = 20,
@@ -92,5 +92,5 @@ def _written(world: World, out: Path, layout: str, sequences: int, frames: int) 
     drawn = world_sequences(world, sequences, frames)
     if layout == "video":
         return write_videos(out, drawn, content=content)
-    layouts = {"otb": OTB(), "vot": VOT(), "vot-masks": VOT("mask"), "davis": DAVIS()}
+    layouts = {"otb": OTB(), "vot": VOT(), "vot-lt": VOT("rectangle"), "vot-masks": VOT("mask"), "davis": DAVIS()}
     return write_benchmark(out, layouts[layout], drawn, content=content)

@@ -5,6 +5,7 @@ Each module of this package that ends with BENCHMARKS reads one family of them; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,8 @@ from siamtrack.box import Box, Boxes
 from siamtrack.errors import DataError
 from siamtrack.metrics.vot import Region
 from siamtrack.metrics.vot_masks import PlacedMask, Shape
+
+_DRAWN = re.compile(r"world-\d+-\d{6}(_\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,8 +137,11 @@ class Benchmark:
     def title_of(self, names: Sequence[str]) -> str:
         """What sequences of these names are, for people: the benchmark's title, or that they only lie in its layout.
 
-        Benchmarks whose folders themselves say what is in them can hold own sequences, which are no part of them.
+        Benchmarks whose folders themselves say what is in them can hold own sequences, which are no part of them. Those that
+        siamtrack has drawn are no part of any.
         """
+        if self.length and all(_DRAWN.fullmatch(name) for name in names):
+            return f"own sequences in the layout of {self.title}"
         own = self.names and not any(name in self.names or name.rpartition("_")[0] in self.names for name in names)
         return f"own sequences in the layout of {self.title}" if own else self.title
 

@@ -101,7 +101,8 @@ def check_complete(results: TrackerResults | MaskResults, sequences: Sequence[Be
         raise DataError("No clip has a box after its first frame: there is nothing to compare with. Annotate more frames.")
     if len(hidden) == len(sequences):
         raise DataError(
-            f"The ground truth of {results.benchmark} is not public: only first boxes are there. Its server does the scoring."
+            f"The ground truth of {results.benchmark} has first boxes only: there is nothing to compare with. Where the "
+            "rest is not public the benchmark's server does the scoring."
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def score_masks(results: MaskResults, sequences: Sequence[BenchmarkSequence], pr
         return Part(sequences=len(members), numbers=_numbers(mean_scores([each[s.name] for s in members])))
 
     over_categories = _over_categories(sequences, each)
-    return scores_of_parts(
+    scores = scores_of_parts(
         results,
         sequences,
         {name: Part(sequences=1, numbers=_numbers(scores), curves=_over_time(*curves[name])) for name, scores in each.items()},
@@ -62,6 +63,9 @@ def score_masks(results: MaskResults, sequences: Sequence[BenchmarkSequence], pr
         main="g" if over_categories else "j_and_f",
         more=over_categories | {"milliseconds": math.nan},
     )
+    unseen = [s.name for s in sequences if np.isnan(s.boxes).all()]
+    told = f"In no true mask: {some(unseen)}. Frames in which the result has none either count 1, as in the official tool."
+    return replace(scores, notes=(*scores.notes, told)) if unseen else scores
 
 
 def _video(
