@@ -48,6 +48,15 @@ class SaysOfItself:
         ), loc
 
 
+def lost(tracker: RPNTracker, frames: list[np.ndarray]) -> list[bool | None]:
+    """What it says of each frame after the first."""
+    states, said = tracker.start(frames[0], [BOX]), []
+    for frame in frames[1:]:
+        states, (prediction,) = tracker.step(frame, states)
+        said.append(prediction.lost)
+    return said
+
+
 def test_a_target_that_leaves_is_found_far_from_where_it_left() -> None:
     """It is away for five frames and comes back 150 px away, where a short-term tracker never looks."""
     far = Box(40, 240, 60, 40)
@@ -57,6 +66,8 @@ def test_a_target_that_leaves_is_found_far_from_where_it_left() -> None:
     assert all(score < 0.01 for score in scores[2:7])
     assert boxes[2:7] == [boxes[1]] * 5  # it stays where it was seen last
     assert iou(np.array(boxes[-1]), np.array(far)) > 0.9
+    assert lost(RPNTracker(SaysOfItself(), RPNSettings(long_term=AT_ONCE)), frames) == [False] * 2 + [True] * 5 + [False] * 4
+    assert lost(RPNTracker(SaysOfItself(), RPNSettings()), frames) == [None] * 11  # it does not decide
     short, _ = follow(RPNTracker(SaysOfItself(), RPNSettings()), frames, BOX)
     assert iou(np.array(short[-1]), np.array(far)) == 0
 

@@ -19,7 +19,7 @@ import pytest
 from command_line import INTERRUPTED, MODEL, OUTPUT, bgr, pictures, refused, render, run, scene, text_of
 
 from siamtrack.box import Box
-from siamtrack.errors import OutputError, SettingsError
+from siamtrack.errors import InputError, OutputError, SettingsError
 from siamtrack.frames import Frame, read
 from siamtrack.output_paths import check_distinct, check_folder, check_path, check_picture_path
 from siamtrack.outputs import Outputs
@@ -49,6 +49,29 @@ def test_all_three_are_written(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "s.png", "v.mp4"]
     assert written.summary().startswith("Followed 1 target through 3 frames, 100 frames a second in the tracker. Written: ")
     assert [row.frame for row in read_rows(tmp_path / "b.csv")] == [0, 1, 2]
+
+
+def test_what_is_lost_is_told(tmp_path: Path) -> None:
+    said = [(None, None), (False, True), (False, True), (True, True)]
+    drawn = {}
+    for name, decided in (("decided", True), ("not", False)):
+        paths = {"boxes": tmp_path / f"{name}.jsonl", "video": None, "sheet": tmp_path / f"{name}.png"}
+        with outputs(tmp_path, targets=2, **paths) as written:
+            for index, each in enumerate(said):
+                one = step(index, 2)
+                lost = [replace(p, lost=value if decided else None) for p, value in zip(one.predictions, each, strict=True)]
+                written.write(replace(one, predictions=lost))
+        drawn[name] = cv2.imread(str(tmp_path / f"{name}.png"))
+        assert ("Lost: #0 in 1 frame, #1 in 3 frames." in written.summary()) == decided
+        assert [row.lost for row in read_rows(paths["boxes"])] == [
+            value if decided else None for pair in said for value in pair
+        ]
+    assert (drawn["decided"] != drawn["not"]).any()
+    assert '"lost"' not in (tmp_path / "not.jsonl").read_text()
+    line = (tmp_path / "decided.jsonl").read_text().splitlines()[-1]
+    (tmp_path / "bad.jsonl").write_text(line.replace("true", '"yes"') + "\n")
+    with pytest.raises(InputError, match="expected lost as true or false"):
+        read_rows(tmp_path / "bad.jsonl")
 
 
 def test_a_turned_box_is_drawn_where_there_is_one(tmp_path: Path) -> None:

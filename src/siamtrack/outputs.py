@@ -9,13 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from siamtrack.draw import draw_boxes, draw_masks, save_image
 from siamtrack.mask_files import MaskWriter
 from siamtrack.mask_files import cut_out as cut_out_of
 from siamtrack.output_paths import check_distinct, check_picture_path
 from siamtrack.results import ResultWriter, Row
 from siamtrack.sheets import SheetCollector
-from siamtrack.tracking import Step
+from siamtrack.tracking import Prediction, Step
 from siamtrack.video import VideoWriter
 
 HIGHEST_FPS = 1000  # a source that says more (90000 is common where the rate varies) has no nominal rate
@@ -55,6 +57,7 @@ class Outputs:
     ) -> None:
         self._targets = targets
         self._steps = 0
+        self._lost = np.zeros(targets, np.int64)  # frames in which each was
         self._seconds = 0.0
         if sheet is not None:
             check_picture_path(sheet)
@@ -94,6 +97,7 @@ class Outputs:
                         score=p.score,
                         seconds=step.seconds,
                         polygon=None if p.polygon is None else tuple(p.polygon.ravel().tolist()),
+                        lost=p.lost,
                     )
                     for target, p in enumerate(predictions)
                 ]
@@ -103,7 +107,7 @@ class Outputs:
         if self._cut_out is not None:
             self._cut_out.write(cut_out_of(step.frame.image, predictions), step.frame.time)
         if self._video is not None or self._sheet is not None:
-            labels = [_label(target, p.score, self._targets) for target, p in enumerate(predictions)]
+            labels = [_label(target, p, self._targets) for target, p in enumerate(predictions)]
             image, masks = step.frame.image, [p.mask for p in predictions]
             tinted = draw_masks(image, masks) if any(mask is not None for mask in masks) else image
             turned = [p.polygon for p in predictions]
@@ -112,6 +116,7 @@ class Outputs:
                 self._video.write(drawn, step.frame.time)
             if self._sheet is not None:
                 self._sheet.add(f"frame {step.frame.index}", drawn)
+        self._lost += np.array([bool(p.lost) for p in predictions])
         self._steps += 1
         self._seconds += step.seconds
 
@@ -124,12 +129,23 @@ class Outputs:
         """What was done, in a sentence or two."""
         rate = f", {self._steps / self._seconds:.3g} frames a second in the tracker" if self._seconds else ""
         written = f" Written: {_listed(self.paths)}." if self.paths and self._steps else ""
-        return f"Followed {_counted(self._targets, 'target')} through {_counted(self._steps, 'frame')}{rate}.{written}"
+        done = f"Followed {_counted(self._targets, 'target')} through {_counted(self._steps, 'frame')}{rate}."
+        return f"{done}{self._told_lost()}{written}"
+
+    def _told_lost(self) -> str:
+        """Which targets were taken for gone, and in how many frames."""
+        told = [
+            f"{f'#{target} ' if self._targets > 1 else ''}in {_counted(count, 'frame')}"
+            for target, count in enumerate(self._lost.tolist())
+            if count
+        ]
+        return f" Lost: {', '.join(told)}." if told else ""
 
 
-def _label(target: int, score: float, targets: int) -> str:
+def _label(target: int, prediction: Prediction, targets: int) -> str:
     name = f"#{target}" if targets > 1 else ""
-    return f"{name} {score:.2f}".strip() if not math.isnan(score) else name
+    score = "" if math.isnan(prediction.score) else f"{prediction.score:.2f}"
+    return " ".join(part for part in (name, score, "lost" if prediction.lost else "") if part)
 
 
 def _counted(count: int, what: str) -> str:

@@ -13,9 +13,9 @@
 
 The last three hold one target a file: with several targets, NAME.txt becomes NAME_0.txt, NAME_1.txt and so on. They
 hold consecutive frames and no frame numbers: line 1 is the first frame written, whether tracking began at frame 0 or
-later, or ran backwards; on reading, frames count from 0. Polygons are in vot and jsonl alone. Scores are not in otb and
-got10k, seconds are not in csv, jsonl and otb: they come back as NaN and None. Coordinates keep 4 decimals (got10k: 3, as its
-toolkit writes).
+later, or ran backwards; on reading, frames count from 0. Polygons are in vot and jsonl alone, and what is lost in jsonl. Scores
+are not in otb and got10k, seconds are not in csv, jsonl and otb: they come back as NaN and None. Coordinates keep 4 decimals
+(got10k: 3, as its toolkit writes).
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Row:
         score: the tracker's score; NaN where there is none (an infinite one counts as none).
         seconds: time the tracker took for this frame, all targets together; None where it was not measured.
         polygon: x1, y1, x2, y2, ... of the corners of the turned box around the mask, pixels; None where there are no masks.
+        lost: whether the target is taken for gone (`siamtrack.tracking.Prediction`); None where the procedure does not decide.
     """
 
     frame: int
@@ -64,6 +65,7 @@ class Row:
     score: float
     seconds: float | None = None
     polygon: tuple[float, ...] | None = None
+    lost: bool | None = None
 
 
 def is_folder(path: Path) -> bool:
@@ -153,6 +155,8 @@ def _json_line(row: Row) -> str:
     values["score"] = float(f"{row.score:.6g}") if math.isfinite(row.score) else None
     if row.polygon is not None:
         values["polygon"] = [round(float(v), 4) for v in row.polygon]
+    if row.lost is not None:
+        values["lost"] = bool(row.lost)
     return json.dumps(values) + "\n"
 
 
@@ -312,4 +316,7 @@ def _row(values: dict[str, Any], path: Path, number: int, line: str) -> Row:
     ):
         raise _bad_line(path, number, line, "a polygon as a list of numbers, x and y of each corner")
     corners = None if polygon is None else tuple(map(float, polygon))
-    return Row(frame=frame, target=target, box=Box(x, y, w, h), score=score, polygon=corners)
+    lost = values.get("lost")
+    if not isinstance(lost, bool | None):
+        raise _bad_line(path, number, line, "lost as true or false")
+    return Row(frame=frame, target=target, box=Box(x, y, w, h), score=score, polygon=corners, lost=lost)

@@ -31,6 +31,7 @@ class Prediction:
     score: float  # raw similarity, higher is more alike; its range depends on the model, nan for the box that was given
     mask: NDArray[np.bool_] | None = None  # (H, W), the pixels of the target; None: the model gives no masks
     polygon: Polygon | None = None  # (4, 2), corners of the smallest box around the mask, turned as it is; None: no masks
+    lost: bool | None = None  # the procedure takes the target for gone and looks for it around; None: it does not decide
 
 
 class Tracker(Protocol[StateT]):

@@ -170,7 +170,11 @@ class RPNTracker:
                 spots += self._spots(members, choices, look, places, size)
         if seen:
             self._learn(frame, moved, seen)
-        predictions = [Prediction(box=state.box, score=score) for state, score in zip(moved, scores, strict=True)]
+        decides = bool(self.settings.long_term.search_size)
+        predictions = [
+            Prediction(box=state.box, score=score, lost=bool(state.frames_lost) if decides else None)
+            for state, score in zip(moved, scores, strict=True)
+        ]
         if self.gives_masks:
             predictions = with_masks(predictions, self._parts(frame, len(states), spots), frame, self.settings.mask)
         return moved, predictions
