@@ -1,9 +1,8 @@
 """From a tracker's results to its scores: of the benchmark, of each attribute and of each sequence, under a named preset.
 
 A preset names the tool whose numbers are to come out (`siamtrack.metrics.presets`). Which family of measures applies follows
-from how the tracker was run: one pass (ope, tre, sre, got10k), with restarts (supervised, realtime) or from several starts
-(multistart), one pass on VOT
-(unsupervised), with a confidence and no restart (long-term), or with masks as answers (masks).
+from how the tracker was run: one pass (ope, tre, sre, got10k), with restarts (supervised, realtime), from several starts
+(multistart), one pass on VOT (unsupervised), with a confidence and no restart (long-term), or with masks as answers (masks).
 """
 
 from __future__ import annotations
