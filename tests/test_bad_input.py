@@ -165,6 +165,7 @@ def test_pictures_of_one_pixel(tmp_path: Path) -> None:
         ("nan,10,20,20", "not finite"),
         ("10,10,inf,20", "not finite"),
         ("-10,-10,500,500", "larger than the frame of 320x240"),
+        ("10,10,1e9,20", "larger than the frame of 320x240"),
         ("10,10,20", "is not four numbers; expected X,Y,W,H"),
         ("10,10,20,20,20", "is not four numbers"),
         ("ten,10,20,20", "is not four numbers"),

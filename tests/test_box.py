@@ -144,6 +144,8 @@ INF, NAN = math.inf, math.nan
         (Box(-5, 10, 5, 5), "outside the frame"),
         (Box(10, -5, 5, 5), "outside the frame"),
         (Box(-1, -1, 101, 81), "larger than the frame"),
+        (Box(10, 10, 301, 20), "larger than the frame of 100x80"),  # in one direction, and by far
+        (Box(10, -1e9, 20, 2e9), "larger than the frame"),
     ],
 )
 def test_boxes_that_no_target_can_be_taken_from_are_refused(box: Box, says: str) -> None:

@@ -53,25 +53,30 @@ PRESETS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {  # kind, set
     "long-term": ("siamrpnpp", {"neck_channels": (128, 256, 512)}, ("siamrpn_r50_l234_dwxcorr_lt",)),
     "SiamMask": ("siammask", {}, ("siammask_r50_l3", "SiamMask_DAVIS", "SiamMask_VOT", "SiamMask_VOT18")),
     "NanoTrack": ("nanotrack", {}, ("nanotrackv3",)),
+    "CIResNet22, two scores an anchor": (
+        "siamdw",
+        {"head": "siamrpn", "anchor_scores": 2},
+        tuple(f"SiamRPNRes22_{name}" for name in BENCHMARKS),
+    ),
     "CIResNet22W": ("siamdw", {"backbone": "CIResNet22W"}, ()),
     "ResNet-18": ("siamrpnpp", {"backbone": "resnet18"}, ()),
     "NanoTrack, masks": ("nanotrack", {"masks": True}, ()),
 }
-ALL = sorted(preset for _, _, presets in PRESETS.values() for preset in presets)
+ALL = sorted({preset for _, _, presets in PRESETS.values() for preset in presets})
 
 
 @pytest.fixture
 def described(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What `export_checkpoint` would write for a network and a preset, without parameters and graphs."""
 
-    def of(name: str, preset: str, *overrides: str) -> Description:
+    def of(name: str, preset: str | None, *overrides: str, **others: Any) -> Description:
         kind, settings, _ = PRESETS[name]
         with torch.device("meta"):
             network = model_kind(kind).build(model_kind(kind).settings(**settings))
         found: list[Description] = []
         monkeypatch.setattr(export, "read_checkpoint", lambda path: network)
         monkeypatch.setattr(export, "export_model", lambda network, folder, description: found.append(description))
-        export_checkpoint(Path("x.pth"), Path("model"), licence="", card="", preset=preset, overrides=overrides)
+        export_checkpoint(Path("x.pth"), Path("model"), licence="", card="", preset=preset, overrides=overrides, **others)
         assert (found[0].network["template_size"], found[0].network["search_size"]) == (
             found[0].settings["template_size"],
             found[0].settings["search_size"],
@@ -99,25 +104,122 @@ def test_a_preset_goes_with_its_own_network_alone(described: Any, name: str) -> 
     assert accepted == sorted(PRESETS[name][2])
 
 
+RPN: dict[str, tuple[int, float, float, float, dict[str, Any]]] = {  # search px, k, window, lr, others
+    # experiments/*/config.yaml of STVIR/pysot
+    "siamrpn_r50_l234_dwxcorr": (255, 0.05, 0.42, 0.38, {}),
+    "siamrpn_r50_l234_dwxcorr_8gpu": (255, 0.04, 0.44, 0.33, {}),
+    "siamrpn_r50_l234_dwxcorr_16gpu": (255, 0.01, 0.40, 0.38, {}),
+    "siamrpn_r50_l234_dwxcorr_otb": (255, 0.24, 0.50, 0.25, {}),
+    "siamrpn_r50_l234_dwxcorr_otb_8gpu": (255, 0.24, 0.50, 0.25, {}),
+    "siamrpn_mobilev2_l234_dwxcorr": (255, 0.04, 0.40, 0.50, {}),
+    "siamrpn_alex_dwxcorr": (287, 0.16, 0.40, 0.30, {}),
+    "siamrpn_alex_dwxcorr_16gpu": (287, 0.16, 0.40, 0.30, {}),
+    "siamrpn_alex_dwxcorr_otb": (287, 0.16, 0.40, 0.30, {}),
+    "siamrpn_r50_l234_dwxcorr_lt": (
+        255,
+        0.05,
+        0.28,
+        0.22,
+        {"long_term": {"search_size": 831, "growth": 0, "low": 0.8, "high": 0.998}},
+    ),
+    "siammask_r50_l3": (255, 0.10, 0.41, 0.32, {"mask": {"threshold": 0.15}}),
+    # code/net.py and code/run_SiamRPN.py of foolwood/DaSiamRPN
+    "SiamRPNBIG": (271, 0.055, 0.42, 0.295, {"small_share": 0.004, "small_search_size": 287}),
+    "SiamRPNvot": (271, 0.04, 0.44, 0.45, {"small_share": 0.0}),
+    "SiamRPNotb": (271, 0.22, 0.40, 0.30, {"small_share": 0.0}),
+    # the paper's, where it says anything
+    "DaSiamRPN": (
+        255,
+        0.04,
+        0.44,
+        0.45,
+        {"long_term": {"search_size": 767, "growth": 512, "low": 0.8, "high": 0.95}, "distractors": {"most": 3}},
+    ),
+    # config_davis.json, config_vot.json and config_vot18.json of foolwood/SiamMask
+    "SiamMask_DAVIS": (255, 0.04, 0.40, 1.0, {"mask": {"threshold": 0.35}}),
+    "SiamMask_VOT": (255, 0.04, 0.42, 0.25, {"mask": {"threshold": 0.30}}),
+    "SiamMask_VOT18": (255, 0.10, 0.41, 0.32, {"mask": {"threshold": 0.15}}),
+    # configv3.yaml of HonglinChu/SiamTrackers
+    "nanotrackv3": (255, 0.138, 0.455, 0.348, {}),
+    # experiments/test of researchmm/SiamDW
+    "SiamRPNRes22_OTB2013": (255, 0.256, 0.074, 0.439, {}),
+    "SiamRPNRes22_OTB2015": (255, 0.841, 0.390, 0.714, {}),
+    "SiamRPNRes22_VOT2015": (255, 0.895, 0.370, 0.654, {}),
+    "SiamRPNRes22_VOT2016": (255, 0.711, 0.355, 0.701, {}),
+    "SiamRPNRes22_VOT2017": (271, 0.038, 0.347, 0.388, {"small_share": 0.004, "small_search_size": 287}),
+}
+FC: dict[str, tuple[int, float, float, float, float]] = {  # search px, scale step, damping, penalty, window; the same files
+    "SiamFCRes22_OTB2013": (255, 1.0482, 0.3629, 0.9997, 0.3896),
+    "SiamFCRes22_OTB2015": (255, 1.1897, 0.2226, 0.9370, 0.2897),
+    "SiamFCRes22_VOT2015": (255, 1.1190, 0.4373, 0.9811, 0.2569),
+    "SiamFCRes22_VOT2016": (255, 1.1535, 0.4596, 0.9259, 0.3309),
+    "SiamFCRes22_VOT2017": (255, 1.1466, 0.2061, 0.9994, 0.3242),
+    "SiamFCIncep22_OTB2013": (263, 1.1767, 0.2702, 0.9370, 0.2376),
+    "SiamFCIncep22_OTB2015": (263, 1.1832, 0.3035, 0.9453, 0.2496),
+    "SiamFCIncep22_VOT2015": (255, 1.1755, 0.3407, 0.9807, 0.3254),
+    "SiamFCIncep22_VOT2016": (255, 1.1859, 0.5921, 0.9359, 0.2616),
+    "SiamFCIncep22_VOT2017": (255, 1.1679, 0.6782, 0.9285, 0.2566),
+    "SiamFCNext22_OTB2013": (263, 1.0921, 0.4428, 0.9617, 0.2913),
+    "SiamFCNext22_OTB2015": (263, 1.1390, 0.1775, 0.9593, 0.2094),
+    "SiamFCNext22_VOT2015": (263, 1.1849, 0.3373, 0.9417, 0.2518),
+    "SiamFCNext22_VOT2016": (263, 1.1561, 0.1615, 0.9593, 0.2548),
+    "SiamFCNext22_VOT2017": (255, 1.1531, 0.5706, 0.9489, 0.2581),
+}
+
+
+def network_of(preset: str) -> str:
+    """The first network in `PRESETS` that has it."""
+    return next(name for name, (_, _, presets) in PRESETS.items() if preset in presets)
+
+
+@pytest.mark.parametrize("preset", ALL)
+def test_every_published_setting_is_in_the_model_folder(described: Any, preset: str) -> None:
+    """As the official files have them, typed a second time."""
+    settings = described(network_of(preset), preset).settings
+    if preset in FC:
+        names = ("search_size", "scale_step", "scale_damping", "scale_penalty", "window_influence")
+        assert tuple(settings[name] for name in names) == FC[preset]
+        assert settings["template_size"] == settings["search_size"] - 128
+        return
+    *numbers, others = RPN[preset]
+    assert [settings[name] for name in ("search_size", "penalty_k", "window_influence", "lr")] == numbers
+    assert (settings["template_size"], settings["context"]) == (127, 0.5)
+    for name, value in others.items():
+        found = settings[name]
+        assert {key: found[key] for key in value} == value if isinstance(value, dict) else found == value
+    assert bool(settings["long_term"]["search_size"]) == ("long_term" in others)
+    assert bool(settings["distractors"]["most"]) == ("distractors" in others)
+    assert bool(settings["small_share"]) == bool(others.get("small_share"))
+
+
 @pytest.mark.parametrize(
-    ("name", "preset", "expected"),
+    ("name", "preset", "others"),
     [
-        (
-            "ResNet-50",
-            "siamrpn_r50_l234_dwxcorr",
-            {"penalty_k": 0.05, "window_influence": 0.42, "lr": 0.38, "search_size": 255},
-        ),
-        ("AlexNet, depth-wise", "siamrpn_alex_dwxcorr", {"penalty_k": 0.16, "lr": 0.30, "search_size": 287}),
-        ("AlexNet, wide", "SiamRPNBIG", {"search_size": 271, "small_share": 0.004, "small_search_size": 287, "lr": 0.295}),
-        ("CIResNet22", "SiamFCRes22_VOT2017", {"scale_step": 1.1466, "scale_damping": 0.2061, "search_size": 255}),
-        ("CIResInception22", "SiamFCIncep22_OTB2013", {"scale_step": 1.1767, "template_size": 135, "search_size": 263}),
-        ("NanoTrack", "nanotrackv3", {"penalty_k": 0.138, "window_influence": 0.455, "lr": 0.348, "search_size": 255}),
-        ("CIResNet22, anchors", "SiamRPNRes22_VOT2017", {"penalty_k": 0.038, "search_size": 271, "small_share": 0.004}),
+        ("ResNet-50", "siamrpn_r50_l234_dwxcorr", "siamrpn_r50_l234_dwxcorr_8gpu, siamrpn_r50_l234_dwxcorr_16gpu fit"),
+        ("ResNet-50, mean", "siamrpn_r50_l234_dwxcorr_otb", "siamrpn_r50_l234_dwxcorr_otb_8gpu fit"),
+        ("MobileNetV2", "siamrpn_mobilev2_l234_dwxcorr", ""),
+        ("AlexNet, depth-wise", "siamrpn_alex_dwxcorr", "siamrpn_alex_dwxcorr_16gpu, siamrpn_alex_dwxcorr_otb fit"),
+        ("AlexNet", "SiamRPNvot", "SiamRPNotb, DaSiamRPN fit"),
+        ("AlexNet, wide", "SiamRPNBIG", ""),
+        ("long-term", "siamrpn_r50_l234_dwxcorr_lt", ""),
+        ("SiamMask", "siammask_r50_l3", "SiamMask_DAVIS, SiamMask_VOT, SiamMask_VOT18 fit"),
+        ("NanoTrack", "nanotrackv3", ""),
+        ("CIResNet22", None, ""),  # all of its settings are tuned on single benchmarks
+        ("CIResNet22, anchors", None, ""),
+        ("ResNet-18", None, ""),
+        ("NanoTrack, masks", None, ""),
     ],
 )
-def test_settings_in_the_model_folder(described: Any, name: str, preset: str, expected: dict[str, float]) -> None:
-    settings = described(name, preset).settings
-    assert {key: settings[key] for key in expected} == expected
+def test_without_a_preset_a_file_gets_its_own_networks(described: Any, name: str, preset: str | None, others: str) -> None:
+    notes: list[str] = []
+    found = described(name, None, begins=notes.append)
+    if preset is None:
+        assert notes == ["It tracks with the default settings; change them with --preset and --set."]
+        return
+    assert found.settings == described(name, preset).settings
+    assert notes[0].startswith(f"It tracks with the settings of the preset '{preset}'")
+    assert others in notes[0]
+    assert bool(others) == ("too" in notes[0])
 
 
 def test_what_is_set_by_hand_is_stronger(described: Any) -> None:

@@ -168,11 +168,11 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
         replace(siamrpn, loss="logistic")
     with pytest.raises(SettingsError, match="Unknown setting 'depth' in"):
         replace(siamrpn, network={"depth": 3})
-    with pytest.raises(SettingsError, match="is a SiamFC, and the recipe trains the model siamrpn"):
+    with pytest.raises(SettingsError, match="is a siamfc, and the recipe trains the model siamrpn"):
         check_networks(siamrpn, None, siamfc.kind.build(siamfc.network))
     with pytest.raises(SettingsError, match=r"head depthwise, the recipe's up-channel"):
         check_networks(recipe_of("siamrpn up-channel"), None, siamrpn.kind.build(siamrpn.network))
-    with pytest.raises(SettingsError, match="The teacher is a SiamFC; the model siamrpn"):
+    with pytest.raises(SettingsError, match="The teacher is a siamfc; the model siamrpn"):
         check_networks(replace(siamrpn, teacher_weight=1.0), siamfc.kind.build(siamfc.network), None)
     with pytest.raises(SettingsError, match="7 anchors at a cell"):
         replace(siamrpn, network={"anchors": 7})

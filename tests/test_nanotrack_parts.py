@@ -136,7 +136,7 @@ def test_who_can_teach_by_parts(folder: Path) -> None:
         check_teacher(None, recipe)
     with pytest.raises(SettingsError, match="nothing else is learnt then"):
         check_teacher(PublishedNanoTrack(folder), dataclasses.replace(recipe, teacher_weight=1.0))
-    with pytest.raises(SettingsError, match=r"The teacher is a NanoTrack, .* published files of NanoTrack v3 alone"):
+    with pytest.raises(SettingsError, match=r"The teacher is a nanotrack, .* published files of NanoTrack v3 alone"):
         check_teacher(NanoTrack(), recipe)
     shorter = from_mapping(Recipe, {**PARTS, "network": {"tower": 5}}, where="test")
     with pytest.raises(SettingsError, match="parts of a tower of 6"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_files import save
+from made_up_checkpoints import TITLES, made_up
 from torch import Tensor
 
 from siamtrack.errors import WeightsError
@@ -102,6 +103,13 @@ def test_pysots_own_alexnet(tmp_path: Path, head: str) -> None:
     assert found.settings == settings
     assert torch.equal(found.backbone.conv1[0].weight, network.backbone.conv1[0].weight.flip(1))
     assert torch.equal(found.backbone.conv5[0].weight, network.backbone.conv5[0].weight)
+
+
+@pytest.mark.parametrize(("name", "start"), [("pysot-siammask", "mask_head."), ("siammask", "mask_model.")])
+def test_siammask_without_its_masks_is_said_to_be_siammask(tmp_path: Path, name: str, start: str) -> None:
+    content = {key: value for key, value in made_up(name).items() if not key.startswith(start)}
+    with pytest.raises(WeightsError, match=rf"format of {TITLES[name]}, .* siammask .*missing: .*{start}"):
+        read_checkpoint(save(tmp_path / "x.pth", content))
 
 
 def test_what_belongs_to_nothing(tmp_path: Path) -> None:

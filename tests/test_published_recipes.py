@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import INPUT, MODEL, refused, run
+from made_up_checkpoints import made_up
 from safetensors.torch import save_file
 from torch import Tensor
 from training_runs import draw_pictures, of_pictures, parameters, rows, same, stop_after
@@ -228,13 +229,13 @@ def test_imagenet_weights_that_cannot_be_used_are_refused() -> None:
     recipe = short("siamrpnpp-paper")
     given = imagenet(recipe)
     check_networks(recipe, None, None, given)
-    with pytest.raises(WeightsError, match=r"do not fit ResNet: conv1\.weight is missing"):
+    with pytest.raises(WeightsError, match=r"do not fit the backbone resnet50 of width [\d.]+: missing: conv1\.weight"):
         check_networks(recipe, None, None, {name: v for name, v in given.items() if name != "conv1.weight"})
-    with pytest.raises(WeightsError, match="do not fit MobileNetV2"):
+    with pytest.raises(WeightsError, match=r"do not fit the backbone mobilenetv2 of width [\d.]+; they look like resnet50: "):
         check_networks(short("siamrpnpp-mobilenet-paper"), None, None, given)
     with pytest.raises(SettingsError, match="give --from or --backbone, not both"):
         check_networks(recipe, None, recipe.kind.build(recipe.network), given)
-    with pytest.raises(WeightsError, match="do not fit CIRBackbone"):
+    with pytest.raises(WeightsError, match=r"do not fit the backbone CIResNet22 of width [\d.]+; they look like resnet50: "):
         check_networks(short("siamdw-paper"), None, None, given)
     for name in ("siamrpn-paper", "siamdw-paper"):
         recipe = short(name)
@@ -242,15 +243,39 @@ def test_imagenet_weights_that_cannot_be_used_are_refused() -> None:
         check_networks(recipe, None, None, {**given, "fc.weight": torch.zeros(1000, 8)})
         first, *_ = given
         for wrong, message in (
-            ({n: v for n, v in given.items() if n != first}, f"{first} is missing"),
-            ({**given, first: given[first] * math.nan}, f"{first} is not finite"),
-            ({**given, "other": given[first]}, "other does not belong to it"),
+            ({n: v for n, v in given.items() if n != first}, f"missing: {first}"),
+            ({**given, first: given[first] * math.nan}, f"not finite in float32: {first}"),
+            ({**given, "other": given[first]}, "do not belong to it: other"),
         ):
             with pytest.raises(WeightsError, match=message):
                 check_networks(recipe, None, None, wrong)
         found = imagenet_state(recipe.kind.build(recipe.network), given)
         name_of = {official(recipe, ours): ours for ours in found}
         assert torch.equal(found[name_of[first]], given[first].flip(1))  # they want blue first
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("pysot-resnet50", "a whole tracker, a siamrpnpp with resnet50 of STVIR/pysot, to begin with by --from"),
+        ("pysot-mobilenetv2", "a whole tracker, a siamrpnpp with mobilenetv2 of STVIR/pysot"),
+        ("siamdw", "a whole tracker, a siamdw with CIResNet22 of researchmm/SiamDW"),
+        ("siammask", "a whole tracker, a siammask with resnet50 of foolwood/SiamMask"),
+        ("dasiamrpn", "a whole tracker, a siamrpn of foolwood/DaSiamRPN"),
+    ],
+)
+def test_a_file_of_another_network_is_called_by_what_it_looks_like(file: str, says: str) -> None:
+    with pytest.raises(WeightsError) as error:
+        check_networks(short("siamrpnpp-paper"), None, None, made_up(file))
+    assert f"; they look like {says}" in str(error.value)
+
+
+def test_the_backbone_of_a_tracker_may_keep_its_prefix() -> None:
+    recipe = short("siamrpnpp-paper")
+    given = imagenet(recipe)
+    network = recipe.kind.build(recipe.network)
+    prefixed = {f"backbone.{name}": value for name, value in given.items()}
+    assert same(imagenet_state(network, prefixed), imagenet_state(network, given))
 
 
 def test_the_command_line_begins_with_imagenet_weights(tmp_path: Path) -> None:
@@ -265,7 +290,7 @@ def test_the_command_line_begins_with_imagenet_weights(tmp_path: Path) -> None:
     command = ["train", "siamrpnpp-paper", "--data", "pictures=pictures", *options, "--workers", 0, "--device", "cpu"]
     refused([*command, "--out", "run", "--backbone", "none.pth"], MODEL, "none.pth", folder=tmp_path)
     wider = ("--set", "network.width=0.125", "--out", "run", "--backbone", "theirs.pth")
-    refused([*command, *wider], MODEL, "do not fit ResNet", folder=tmp_path)
+    refused([*command, *wider], MODEL, "do not fit the backbone resnet18 of width 0.125", folder=tmp_path)
     both = ("--out", "run", "--backbone", "theirs.pth", "--from", "theirs.pth")
     refused([*command, *both], MODEL, "theirs.pth", folder=tmp_path)  # a backbone is no network
     plain = ("train", "siamfc-modern", "--data", "pictures=pictures", "--out", "run")

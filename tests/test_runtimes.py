@@ -193,6 +193,11 @@ def test_overrides_come_last() -> None:
     [
         ({"name": "siamcf"}, ModelError, "Did you mean 'siamfc'?"),
         ({"name": "/no/such/folder"}, ModelError, "no model folder '/no/such/folder'"),
+        (
+            {"name": __file__},
+            ModelError,
+            r"is a file; .*If it is a checkpoint, 'siamtrack export .*test_runtimes\.py --out FOLDER'",
+        ),
         ({"name": ""}, ModelError, r"no model folder|Known:"),
         ({"runtime": "opnevino"}, SettingsError, "Unknown runtime 'opnevino'. Did you mean 'openvino'?"),
         ({"runtime": "tensorrt9"}, SettingsError, "Known: onnx, openvino, torch"),

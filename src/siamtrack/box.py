@@ -75,6 +75,9 @@ class Box(NamedTuple):
         return Box(left, top, right - left, bottom - top)
 
 
+_FAR = 3
+"""A target that the border cuts may be longer than the frame, but not by so many times."""
+
 ABSENT = Box(math.nan, math.nan, math.nan, math.nan)
 """The box of a target that is not in the frame."""
 
@@ -85,7 +88,8 @@ def check_box(box: Box, width: int, height: int) -> Box:
     A box that is partly outside the frame is accepted: targets are often cut by the border.
 
     Raises:
-        BoxError: NaN or infinite, no area, nothing of it inside the frame, or larger than the whole frame.
+        BoxError: NaN or infinite, no area, nothing of it inside the frame, larger than the whole frame, or more than three
+            times as wide or as high.
     """
     found = f"The box {box.x:g},{box.y:g},{box.w:g},{box.h:g} (x,y,w,h)"
     if not all(math.isfinite(v) for v in box):
@@ -94,7 +98,7 @@ def check_box(box: Box, width: int, height: int) -> Box:
         raise BoxError(f"{found} has no area; width and height must be above 0. The order is x,y,w,h, not two corners.")
     if box.clipped(width, height).area <= 0:
         raise BoxError(f"{found} lies outside the frame of {width}x{height} pixels; give a box that overlaps it.")
-    if box.w > width and box.h > height:
+    if (box.w > width and box.h > height) or box.w > _FAR * width or box.h > _FAR * height:
         raise BoxError(f"{found} is larger than the frame of {width}x{height} pixels; draw it around the target only.")
     return box
 

@@ -81,7 +81,7 @@ def open_model(
         SettingsError: an unknown runtime, precision or setting, or an impossible value.
         MissingExtraError: the runtime's package is not installed.
     """
-    folder, preset = _find(name)
+    folder, preset = find_model(name)
     module = _tracker_module(folder.description.tracker)
     settings = _described(folder)
     changed = with_overrides(replace(settings, **preset), overrides)
@@ -131,7 +131,7 @@ def open_network(
 
 def settings_of(name: str | Path) -> dict[str, Any]:
     """Every setting of the tracking procedure that `open_model(name)` would use."""
-    folder, preset = _find(name)
+    folder, preset = find_model(name)
     return asdict(replace(_described(folder), **preset))
 
 
@@ -308,12 +308,22 @@ def _training_set(name: str) -> type[TrainingSet] | None:
     return found
 
 
-def _find(name: str | Path) -> tuple[ModelFolder, Mapping[str, Any]]:
+def find_model(name: str | Path) -> tuple[ModelFolder, Mapping[str, Any]]:
+    """An embedded model or a model folder, and the settings that the name stands for beside those in the folder.
+
+    Raises:
+        ModelError: there is none of that name, or the folder cannot be read.
+    """
     names = model_names()
     if isinstance(name, str) and name in names:
         return read_model_folder(names[name].folder), names[name].preset
     if Path(name).is_dir():
         return read_model_folder(Path(name)), {}
+    if Path(name).is_file():
+        raise ModelError(
+            f"'{name}' is a file; expected a model's name or a model folder. If it is a checkpoint, "
+            f"'siamtrack export {name} --out FOLDER' makes a model folder of it."
+        )
     raise ModelError(f"There is no model and no model folder '{name}'. {nearest(str(name), names)}")
 
 

@@ -13,7 +13,7 @@ from siamtrack.cli import options
 from siamtrack.cli.make import TO_EXPORT, require
 from siamtrack.cli.progress import with_progress
 from siamtrack.cli.whole_table import print_whole
-from siamtrack.errors import ModelError, OutputError, SettingsError
+from siamtrack.errors import OutputError, SettingsError
 from siamtrack.library import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -112,16 +112,10 @@ def models(
 def _print_card(name: str) -> None:
     from rich.markdown import Markdown
 
-    from siamtrack.errors import nearest
-    from siamtrack.library import model_names
-    from siamtrack.model_folder import read_model_folder
+    from siamtrack.library import find_model
 
-    names = model_names()
-    if name not in names and not Path(name).is_dir():
-        raise ModelError(f"There is no model and no model folder '{name}'. {nearest(name, names)}")
-    folder = names[name].folder if name in names else Path(name)
     # not soft-wrapped: a card is text to be read
-    Console(highlight=False).print(Markdown(read_model_folder(folder).description.card))
+    Console(highlight=False).print(Markdown(find_model(name)[0].description.card))
 
 
 def recipes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -143,7 +142,11 @@ def export(
         Path | None, typer.Option(metavar="CLIPS", help="Add an int8 graph, calibrated on these annotated clips.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Settings of a published configuration, such as SiamRPNvot.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Tracking settings of a published configuration, such as SiamRPNvot. Default: the first that fits a file.",
+        ),
     ] = None,
     overrides: options.Overrides = None,
 ) -> None:
@@ -160,12 +163,15 @@ def export(
     check_folder(out)
     text = _card_text(card)
     clips = find_sequences(int8) if int8 else []
-    working = partial(console.print, "Writing the graphs, and comparing every runtime with PyTorch; that can take minutes.")
     changed = overrides or ()
-    export_checkpoint(checkpoint, out, licence=licence, card=text, preset=preset, overrides=changed, begins=working)
+    export_checkpoint(checkpoint, out, licence=licence, card=text, preset=preset, overrides=changed, begins=_begins)
     console.print(f"{out} is complete; its runtimes agree with PyTorch.")
     if clips:
         console.print(str(quantise(out, clips)))
+
+
+def _begins(note: str) -> None:
+    console.print(f"{note}\nWriting the graphs, and comparing every runtime with PyTorch; that can take minutes.")
 
 
 def convert(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from siamtrack.box import Box, Boxes
 from siamtrack.errors import DataError
 from siamtrack.metrics.vot import Region
-from siamtrack.metrics.vot_masks import PlacedMask, Shape
+from siamtrack.metrics.vot_masks import PlacedMask, Shape, with_masks
 
 _DRAWN = re.compile(r"world-\d+-\d{6}(_\d+)?")
 
@@ -75,9 +75,7 @@ class BenchmarkSequence:
     @property
     def shapes(self) -> Sequence[Shape]:
         """N true masks, and regions where there is none."""
-        if not self.placed_masks:
-            return self.regions
-        return [region if mask is None else mask for region, mask in zip(self.regions, self.placed_masks, strict=True)]
+        return with_masks(self.regions, self.placed_masks)
 
     @cached_property
     def boxes(self) -> Boxes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from siamtrack.box import Boxes
 from siamtrack.errors import DataError
 from siamtrack.metrics.vot import Region
-from siamtrack.metrics.vot_masks import PlacedMask, Shape
+from siamtrack.metrics.vot_masks import PlacedMask, Shape, with_masks
 
 Floats = NDArray[np.float64]
 
@@ -50,9 +50,7 @@ class Trajectory:
     @property
     def shapes(self) -> Sequence[Shape]:
         """N masks, and regions where there is none."""
-        if not self.masks:
-            return self.regions
-        return [region if mask is None else mask for region, mask in zip(self.regions, self.masks, strict=True)]
+        return with_masks(self.regions, self.masks)
 
     @property
     def boxes(self) -> Boxes:

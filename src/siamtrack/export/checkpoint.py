@@ -16,7 +16,7 @@ from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_n
 from siamtrack.training.origin import trained_in
 
 _SIZES = ("template_size", "search_size")
-_BESIDE = (*_SIZES, "gain")  # settings of a network that its procedure does not depend on, or that a preset decides
+_BESIDE = (*_SIZES, "gain", "anchor_scores")  # settings of a network that its procedure does not depend on, or a preset decides
 
 
 def export_checkpoint(
@@ -27,11 +27,12 @@ def export_checkpoint(
     card: str,
     preset: str | None = None,
     overrides: Sequence[str] = (),
-    begins: Callable[[], object] = lambda: None,
+    begins: Callable[[str], object] = lambda note: None,
 ) -> None:
     """Exports a run folder or a checkpoint file; errors as for `read_checkpoint`, `trained_in` and `export_model`.
 
-    A run folder knows the sizes and the context that it was trained with; for a file they are the published ones.
+    A run folder knows the sizes and the context that it was trained with, and else has the defaults. Without a preset, a file
+    gets the settings of the first published configuration of its very network, or the defaults where none is published.
 
     Args:
         checkpoint: a run folder, or a file in a format that `read_checkpoint` knows.
@@ -40,7 +41,8 @@ def export_checkpoint(
         card: model card, Markdown.
         preset: name of a published configuration, with its sizes and its settings of the tracking procedure.
         overrides: settings of the tracking procedure, "key=value".
-        begins: is called when all of that and the folder have been checked, and graphs are written, which takes long.
+        begins: is called when all of that and the folder have been checked, and graphs are written, which takes long; with
+            a sentence on whose tracking settings these are.
 
     Raises:
         SettingsError: an unknown preset, or one of another network; an unknown setting, or one that the network rules out.
@@ -52,7 +54,9 @@ def export_checkpoint(
     else:
         network = read_checkpoint(checkpoint)
     model = kind_of(network)
-    tuned = _tuned(network, model, preset) if preset else {}
+    fitting = [] if preset or checkpoint.is_dir() else _published_alike(network, model)
+    chosen = preset or next(iter(fitting), None)
+    tuned = _tuned(network, model, chosen) if chosen else {}
     procedure, implied = model_kind(model).procedure(network.settings)
     settings = procedure_settings(procedure, dict(implied) | context | dict(tuned), overrides)
     check_of_network(procedure, settings, procedure_settings(procedure, implied))
@@ -66,8 +70,28 @@ def export_checkpoint(
         settings=asdict(settings),
     )
     check_model_folder(folder)
-    begins()
+    begins(_note(chosen, fitting))
     export_model(network, folder, description)
+
+
+def _note(chosen: str | None, fitting: Sequence[str]) -> str:
+    """A sentence on whose tracking settings a model folder gets."""
+    if chosen is None:
+        return "It tracks with the default settings; change them with --preset and --set."
+    others = f"; {', '.join(fitting[1:])} fit, too: choose with --preset" if len(fitting) > 1 else ""
+    return f"It tracks with the settings of the preset '{chosen}'{others}."
+
+
+def _published_alike(network: Any, model: str) -> list[str]:
+    """Presets of this very network, without those that are tuned on single benchmarks."""
+    procedure, _ = model_kind(model).procedure(network.settings)
+    tuned = procedure_presets(procedure)
+    return [name for name in published_networks(model) if name in tuned and not _different(name, model, network.settings)]
+
+
+def _different(preset: str, model: str, found: Any) -> list[str]:
+    """The settings in which the network of a preset is another one."""
+    return _differences(_published(preset, model, found)[1], found)
 
 
 def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
@@ -119,11 +143,7 @@ def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any
 
 def _fitting(model: str, known: Mapping[str, Any], settings: Any) -> str:
     """A sentence with the presets that are of this very network, or of none."""
-    names = [
-        name
-        for name in known
-        if model in (_kinds_with(name) or [model]) and not _differences(_published(name, model, settings)[1], settings)
-    ]
+    names = [name for name in known if model in (_kinds_with(name) or [model]) and not _different(name, model, settings)]
     return f"Those that fit it: {', '.join(names) or 'none; export without --preset to track with defaults'}."
 
 

@@ -18,16 +18,16 @@ import re
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from siamtrack.errors import WeightsError
 from siamtrack.layers.mobilenet import STAGES, MobileNetV2
+from siamtrack.layers.parameter_faults import faults
 from siamtrack.layers.resnet import ResNet, official_name
 
 MEAN = (0.485, 0.456, 0.406)  # of torchvision's input, RGB
 DEVIATION = (0.229, 0.224, 0.225)
-COUNTER = "num_batches_tracked"  # not in files of PyTorch before 0.4.1, and nothing depends on it
 CLASSIFIER = ("fc.", "classifier.")
 _STAGE = re.compile(r"layer(\d+)\.")
 _BLOCK = re.compile(r"features\.(\d+)\.")  # of MobileNetV2, counted throughout
@@ -42,55 +42,22 @@ def converted(backbone: ResNet | MobileNetV2, parameters: Mapping[str, Tensor]) 
         parameters: a state dict of torchvision's resnet18, resnet34, resnet50 or mobilenet_v2, or of PySOT's backbones.
 
     Raises:
-        WeightsError: a parameter is missing, is not finite, has another shape, or belongs to another network. The classifier
-            and stages that are not built at all may be there.
+        WeightsError: a parameter is missing, is not finite, has another shape, is no floating-point number, is a negative
+            variance, or belongs to another network. The classifier and stages that are not built at all may be there.
     """
     found = {name.removeprefix("module."): value for name, value in parameters.items()}
     from_torchvision = _is_torchvision(backbone, found)
     own = backbone.state_dict()
-    names = {name: _file_name(backbone, name, from_torchvision) for name in own}
-    values = {ours: _centred(found[theirs], own[ours]) for ours, theirs in names.items() if theirs in found}
-    if from_torchvision and isinstance(backbone, MobileNetV2):
-        values |= _identity({name: value for name, value in own.items() if name.startswith(_EXPANSION)})
-    unused = frozenset(name for name in found if _is_unused(backbone, name))
-    advice = "Give those of the same network, width and depth, from torchvision or PySOT."
-    check_fit(backbone, names, values, found, unused=unused, advice=advice)
+    added = _EXPANSION if from_torchvision and isinstance(backbone, MobileNetV2) else ()
+    names = {_file_name(backbone, ours, from_torchvision): ours for ours in own if not ours.startswith(added)}
+    shapes = {ours: _file_shape(found.get(theirs), own[ours], theirs) for theirs, ours in names.items()}
+    unused = [name for name in found if _is_unused(backbone, name)]
+    if wrong := faults(found, names, shapes, unused=unused):
+        raise WeightsError(wrong)
+    values = {ours: _centred(found[theirs], own[ours]) for theirs, ours in names.items() if theirs in found}
+    values |= _identity({name: value for name, value in own.items() if name.startswith(added)})
     _adapt_colours(backbone, values, from_torchvision)
     return own | values
-
-
-def check_fit(
-    backbone: nn.Module,
-    names: Mapping[str, str],
-    values: Mapping[str, Tensor],
-    found: Mapping[str, Tensor],
-    *,
-    unused: frozenset[str],
-    advice: str,
-) -> None:
-    """Whether weights are all those of a backbone, and no others.
-
-    Args:
-        backbone: what they are for.
-        names: of its parameters in the file, by its own.
-        values: what it would take, by its own names.
-        found: what the file holds.
-        unused: names there that need not be the backbone's.
-        advice: the end of the message.
-
-    Raises:
-        WeightsError: a parameter is missing, is not finite, has another shape, or belongs to another network.
-    """
-    own, known = backbone.state_dict(), set(names.values())
-    problems = [f"{names[n]} is missing" for n in own if n not in values and not n.endswith(COUNTER)]
-    problems += [
-        f"{names[n]} is {tuple(v.shape)}, not {tuple(own[n].shape)}" for n, v in values.items() if v.shape != own[n].shape
-    ]
-    problems += [f"{n} is not finite" for n, v in found.items() if n in known and not torch.isfinite(v).all()]
-    problems += [f"{n} does not belong to it" for n in found if n not in known and n not in unused]
-    if problems:
-        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise WeightsError(f"The weights do not fit {type(backbone).__name__}: {'; '.join(problems[:4])}{more}. {advice}")
 
 
 def _is_unused(backbone: ResNet | MobileNetV2, name: str) -> bool:
@@ -107,7 +74,7 @@ def _is_torchvision(backbone: ResNet | MobileNetV2, found: Mapping[str, Tensor])
     if isinstance(backbone, MobileNetV2):
         return "features.0.0.weight" in found
     shortcut = found.get("layer2.0.downsample.0.weight")  # in all three of them; 3 x 3 in PySOT's
-    return shortcut is None or shortcut.shape[-1] == 1
+    return not (isinstance(shortcut, Tensor) and shortcut.shape[2:] == (3, 3))
 
 
 def _file_name(backbone: ResNet | MobileNetV2, name: str, from_torchvision: bool) -> str:
@@ -133,6 +100,12 @@ def _torchvision_mobilenet_name(name: str) -> str:
     last = 6 - first  # the convolution that has no ReLU behind it, and so no nn.Sequential
     inner = f"{place + kind}" if place * 3 == last else f"{place}.{kind}"
     return f"features.{index}.conv.{inner}.{rest[2]}"
+
+
+def _file_shape(value: Tensor | None, own: Tensor, name: str) -> tuple[int, ...]:
+    """Of a parameter in the file; shortcuts are 1 x 1 in torchvision's and 3 x 3 in PySOT's."""
+    is_small = isinstance(value, Tensor) and value.ndim == 4 and value.shape[2:] == (1, 1)
+    return (*own.shape[:2], 1, 1) if is_small and ".downsample.0." in name else tuple(own.shape)
 
 
 def _centred(value: Tensor, own: Tensor) -> Tensor:

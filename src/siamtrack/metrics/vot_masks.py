@@ -75,6 +75,18 @@ Shape = Region | PlacedMask
 """What a frame holds."""
 
 
+def with_masks(regions: Sequence[Region], masks: Sequence[PlacedMask | None]) -> Sequence[Shape]:
+    """The mask of every frame that has one, and else its region.
+
+    Args:
+        regions: N.
+        masks: N, or none at all.
+    """
+    if not masks:
+        return regions
+    return [region if mask is None else mask for region, mask in zip(regions, masks, strict=True)]
+
+
 def shapes_from_text(text: str, where: str) -> tuple[list[Region], list[PlacedMask | None]]:
     """The frames of a VOT trajectory or ground truth that may hold masks.
 

@@ -13,14 +13,18 @@ from typing import Any
 
 from torch import Tensor
 
-from siamtrack.errors import SettingsError
-from siamtrack.layers.imagenet import CLASSIFIER, check_fit, converted
+from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.layers.imagenet import CLASSIFIER, converted
 from siamtrack.layers.mobilenet import MobileNetV2
+from siamtrack.layers.parameter_faults import faults
 from siamtrack.layers.resnet import ResNet
 from siamtrack.models import siamdw, siamrpn
+from siamtrack.models.checkpoints import tracker_in
+from siamtrack.models.kinds import kind_of
+from siamtrack.models.rpn_formats import backbone_in
 
+_NAMES = {"siamfc": "AlexNet", "siamrpn": "AlexNet", "nanotrack": "MobileNetV3"}  # where a kind of network has one alone
 _FIRST = ("conv1.0.weight", "stem.conv.weight")  # convolutions, by our names
-_ADVICE = "Give those of the same backbone and width, from STVIR/pysot or researchmm/SiamDW."
 
 
 def is_published(network: Any) -> bool:
@@ -39,21 +43,51 @@ def imagenet_state(network: Any, parameters: Mapping[str, Tensor]) -> dict[str, 
         SettingsError: none are read for this backbone.
         WeightsError: they are not exactly the backbone's.
     """
-    backbone = network.backbone
-    if isinstance(backbone, ResNet | MobileNetV2):
-        return converted(backbone, parameters)
-    found = {name.removeprefix("module."): value for name, value in parameters.items()}
-    namings = list(_namings(network))
-    if not namings:
+    if not is_published(network):
         raise SettingsError(
-            f"The network has the backbone {type(backbone).__name__}; ImageNet weights are read for those of siamrpn, "
+            f"The network has the backbone {_name(network)}; ImageNet weights are read for those of siamrpn, "
             "siamrpnpp, siammask and siamdw. Leave --backbone out, or train one of these."
         )
-    theirs = max(namings, key=lambda naming: len(found.keys() & naming.keys()))
+    found = {name.removeprefix("module."): value for name, value in parameters.items()}
+    if all(name.startswith("backbone.") for name in found):  # the part of a tracker
+        found = {name.removeprefix("backbone."): value for name, value in found.items()}
+    is_torchvisions = isinstance(network.backbone, ResNet | MobileNetV2)
+    try:
+        return converted(network.backbone, found) if is_torchvisions else _of_its_tracker(network, found)
+    except WeightsError as error:
+        other = _other(network, found)
+        source = "torchvision or STVIR/pysot" if is_torchvisions else "STVIR/pysot or researchmm/SiamDW"
+        raise WeightsError(
+            f"The weights do not fit the backbone {_title(network)}{other and f'; they look like {other}'}: {error}. "
+            f"Give those of the same backbone, width and depth, from {source}."
+        ) from None
+
+
+def _of_its_tracker(network: Any, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    theirs = max(_namings(network), key=lambda naming: len(found.keys() & naming.keys()))
+    own = network.backbone.state_dict()
+    unused = [name for name in found if name.startswith(CLASSIFIER)]
+    if wrong := faults(found, theirs, {name: tuple(value.shape) for name, value in own.items()}, unused=unused):
+        raise WeightsError(wrong)
     values = {ours: found[name].flip(1) if ours in _FIRST else found[name] for name, ours in theirs.items() if name in found}
-    unused = frozenset(name for name in found if name.startswith(CLASSIFIER))
-    check_fit(backbone, {ours: name for name, ours in theirs.items()}, values, found, unused=unused, advice=_ADVICE)
-    return {**backbone.state_dict(), **values}
+    return {**own, **values}
+
+
+def _name(network: Any) -> str:
+    """Of its backbone, as settings say it."""
+    return getattr(network.settings, "backbone", "") or _NAMES[kind_of(network)]
+
+
+def _title(network: Any) -> str:
+    return f"{_name(network)} of width {network.settings.width:g}"
+
+
+def _other(network: Any, found: Mapping[str, Tensor]) -> str:
+    """What the file seems to hold instead of such a backbone; "" where it is one, or nothing known."""
+    if tracker := tracker_in(found):
+        return f"a whole tracker, {tracker}, to begin with by --from"
+    kind = backbone_in(found)
+    return "" if kind.split(" ")[0] == _name(network) else kind
 
 
 def _namings(network: Any) -> Iterator[dict[str, str]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from siamtrack.errors import WeightsError
+from siamtrack.layers.parameter_faults import listed
 from siamtrack.models.matconvnet import read_matconvnet
 
 OWN = "siamtrack"  # key in the metadata of our own safetensors files
@@ -26,7 +26,6 @@ _OTHER_FILES = {  # by their first bytes
     b"PK": "it is a ZIP archive that PyTorch did not write, or a part of one",
     b"": "its content is no PyTorch file that holds tensors alone",
 }
-_LISTED = 8  # more names than this are summed up in a message
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
@@ -121,14 +120,3 @@ def _without_data_parallel(path: Path, found: Mapping[str, Any]) -> dict[str, An
     if len(plain) < len(found):
         raise WeightsError(f"'{path}' holds some parameters twice, with and without 'module.'; expected each of them once.")
     return plain
-
-
-def listed(names: Iterable[str]) -> str:
-    """The names; of very many, one of each kind with the number of the others."""
-    names = list(names)
-    if len(names) <= _LISTED:
-        return ", ".join(names)
-    kinds = Counter(name.split(".")[0] for name in names)
-    examples = {name.split(".")[0]: name for name in reversed(names)}
-    listed = [f"{examples[kind]}{f' and {n - 1} more {kind}.*' if n > 1 else ''}" for kind, n in kinds.items()]
-    return ", ".join(listed[:_LISTED]) + (f" and {len(listed) - _LISTED} more kinds" if len(listed) > _LISTED else "")

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from siamtrack.errors import SettingsError, WeightsError
+from siamtrack.layers.parameter_faults import listed
 from siamtrack.models import rpn_formats, siamfc_formats
-from siamtrack.models.checkpoint_files import OWN, listed, own_description, read_parameters
+from siamtrack.models.checkpoint_files import OWN, own_description, read_parameters
 from siamtrack.models.kinds import kind_of, model_kind
 from siamtrack.models.published import Fit, Format, fit_of, load
 from siamtrack.settings import from_mapping
@@ -39,8 +40,8 @@ def described(network: nn.Module) -> dict[str, str]:
 def read_checkpoint(path: Path) -> Any:
     """The network in a checkpoint, in eval mode.
 
-    Which network it is, and how wide, is found from names and shapes; template and search size are not in these files and are
-    the published ones. Nothing in the file is executed, and the global random state is left as it is.
+    Which network it is, and how wide, is found from names and shapes; template and search size are not in these files, and are
+    the network's defaults. Nothing in the file is executed, and the global random state is left as it is.
 
     Raises:
         WeightsError: the file cannot be read, would have to run code, or does not hold exactly the finite parameters of
@@ -66,6 +67,19 @@ def _own(path: Path) -> Fit | None:
     names = {name: name for name in network.state_dict()}
     form = Format(title="siamtrack", model=values["model"], build=lambda _: network, names=lambda _: names)
     return Fit(format=form, network=network, names=names)
+
+
+def tracker_in(found: Mapping[str, Any]) -> str:
+    """Which tracker's parameters these seem to be, in a few words; "" where they are no known one's."""
+    try:
+        fits = [fit for fit in _fits(Path(), found) if fit.shared_with(found)[1] >= 0.5]
+    except WeightsError:  # of no network that there is
+        return ""
+    if not fits:
+        return ""
+    best = _best(fits, found)
+    backbone = getattr(best.network.settings, "backbone", "")
+    return f"a {best.format.model}{backbone and f' with {backbone}'} of {best.format.title}"
 
 
 def _recognised(path: Path, found: Mapping[str, Any]) -> Fit:

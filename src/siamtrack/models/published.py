@@ -16,9 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from siamtrack.errors import WeightsError
-from siamtrack.models.checkpoint_files import listed
-
-COUNTER = "num_batches_tracked"  # PyTorch before 0.4.1 had none, and nothing depends on it
+from siamtrack.layers.parameter_faults import COUNTER, faults
 
 
 def no_default(name: str) -> float | None:
@@ -99,10 +97,10 @@ def load(fit: Fit, found: Mapping[str, Any], path: Path) -> Any:
     """
     form, names = fit.format, fit.names
     shapes = {name: tuple(value.shape) for name, value in fit.network.state_dict().items()}
-    if problems := _problems(fit, found, shapes):
+    if wrong := faults(found, names, shapes, unused=form.unused, epsilon=form.epsilon):
         raise WeightsError(
             f"'{path}', read in the format of {form.title}, does not hold exactly the parameters of its nearest network, "
-            f"{form.model} with {_described(fit.network)}: {'; '.join(problems)}."
+            f"{form.model} with {_described(fit.network)}: {wrong}."
         )
     state = {names[name]: _converted(form, names[name], found[name], shapes[names[name]]) for name in names if name in found}
     for name, shape in shapes.items():
@@ -117,40 +115,6 @@ def load(fit: Fit, found: Mapping[str, Any], path: Path) -> Any:
 def _described(network: nn.Module) -> str:
     """The settings of a network in a few words."""
     return ", ".join(f"{name} {value}" for name, value in vars(network.settings).items())
-
-
-def _problems(fit: Fit, found: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    form, names = fit.format, fit.names
-    missing = [name for name, ours in names.items() if name not in found and not ours.endswith(COUNTER)]
-    unexpected = [name for name in found if name not in names and name not in form.unused]
-    unusable, shaped, infinite, negative = [], [], [], []
-    for name in (name for name in found if name in names):
-        value, shape = found[name], shapes[names[name]]
-        if not _is_numeric(name, value):
-            unusable.append(name)
-        elif tuple(value.shape) != shape and (shape or value.numel() != 1):  # a scalar may come as a vector of one
-            shaped.append(f"{name} is {tuple(value.shape)}, not {shape}")
-        elif not value.float().isfinite().all():
-            infinite.append(name)
-        elif names[name].endswith("running_var") and (value.double() + form.epsilon + _EPSILON <= 0).any():
-            negative.append(name)
-    kinds = {
-        "missing": missing,
-        "unexpected, do not belong to it": unexpected,
-        "no arrays of floating-point numbers": unusable,
-        "wrong shape": shaped,
-        "not finite in float32": infinite,
-        "negative variance or deviation": negative,
-    }
-    return [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
-
-
-_EPSILON = 1e-6  # the least that any batch norm here adds to a variance
-
-
-def _is_numeric(name: str, value: object) -> bool:
-    dense = isinstance(value, Tensor) and value.layout == torch.strided
-    return dense and (value.is_floating_point() or name.endswith(COUNTER))  # type: ignore[attr-defined]
 
 
 def _converted(form: Format, name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -130,6 +130,24 @@ def _deep_backbone(found: Found, prefix: str = "backbone") -> str:
     return "resnet34" if _holds(found, f"{prefix}.layer1.2.") else "resnet18"
 
 
+def backbone_in(found: Found) -> str:
+    """Which backbone these parameters seem to be, by our names; "" where they are none that is known."""
+    if _holds(found, "features.1.conv.") or _holds(found, "layer1.0.conv.0."):
+        return "mobilenetv2"
+    if any(_holds(found, f"layer3.{deeper}.") for deeper in (6, 22)):
+        return "a deeper ResNet than resnet50"
+    if deep := _deep_backbone({f"backbone.{name}": 0 for name in found}):
+        return deep
+    if _holds(found, f"{_OFFICIAL}.layer1."):
+        return f"{_siamdw_backbone(found)} of researchmm/SiamDW"
+    return "AlexNet" if _side(found, "features.0.weight") == 11 or _side(found, "layer1.0.weight") == 11 else ""
+
+
+def _side(found: Found, name: str) -> int:
+    """Of a convolution's kernel; 0 where it is not there."""
+    return found[name].shape[-1] if _outputs(found, name) else 0
+
+
 def _used_layers(backbone: str, width: float, channels: list[int]) -> tuple[int, ...]:
     """The layers with so many channels; where there are none, the first ones, whose shapes are then named as wrong."""
     known = LAYERS[backbone]
@@ -141,7 +159,7 @@ def _used_layers(backbone: str, width: float, channels: list[int]) -> tuple[int,
 
 def _siammask(found: Found, *, parts: Mapping[str, str]) -> SiamMask | None:
     backbone, neck, head, mask, refine = (parts[ours] for ours in ("backbone", "neck.0", "head", "mask", "refine"))
-    if not _holds(found, f"{mask}.") or not _holds(found, f"{head}."):
+    if not _holds(found, f"{head}.") or not (_holds(found, f"{mask}.") or _holds(found, f"{neck}.")):
         return None
     settings = SiamMaskNetworkSettings(
         backbone=_deep_backbone(found, backbone) or "resnet50",

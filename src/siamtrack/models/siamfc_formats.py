@@ -25,7 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from siamtrack.models.published import COUNTER, Format, fitted_width
+from siamtrack.layers.parameter_faults import COUNTER
+from siamtrack.models.published import Format, fitted_width
 from siamtrack.models.siamfc import SiamFC, SiamFCNetworkSettings
 
 _EPSILON = 1e-6  # of the batch norm in layers/alexnet.py

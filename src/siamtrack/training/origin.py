@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from siamtrack.errors import OutputError, SettingsError, TrainingError, WeightsError
 from siamtrack.models.backbone_weights import imagenet_state, is_published
-from siamtrack.models.kinds import model_kind
+from siamtrack.models.kinds import kind_of, model_kind
 from siamtrack.settings import from_mapping, read_toml
 from siamtrack.training.checkpoint import RUN_WEIGHTS, last_checkpoint, load_checkpoint
 from siamtrack.training.parameters import entry_of, first_epoch_of
@@ -80,8 +80,8 @@ def check_networks(
 def _check_initial(recipe: Recipe, initial: nn.Module) -> None:
     if not isinstance(initial.settings, recipe.kind.settings):
         raise SettingsError(
-            f"The network to start with is a {type(initial).__name__}, and the recipe trains the model {recipe.model}; give a "
-            "network of that, or set model."
+            f"The network to start with is a {kind_of(initial)}, and the recipe trains the model {recipe.model}; "
+            "give a network of that, or set model."
         )
     with torch.device("meta"):  # shapes alone
         wanted = {name: value.shape for name, value in recipe.kind.build(recipe.network).state_dict().items()}

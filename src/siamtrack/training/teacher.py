@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from siamtrack.errors import SettingsError
+from siamtrack.models.kinds import kind_of
 from siamtrack.training.lessons import Lesson, Teacher, feature_loss, response_loss
 from siamtrack.training.nanotrack import NanoTrackTeacher, PublishedNanoTrack
 from siamtrack.training.nanotrack_parts import NanoTrackParts
@@ -54,7 +55,7 @@ def part_teacher_of(network: nn.Module) -> PartTeacher:
     """
     if not isinstance(network, PublishedNanoTrack):
         raise SettingsError(
-            f"The teacher is a {type(network).__name__}, and the recipe has teaching = 'parts'; the published files of "
+            f"The teacher is a {kind_of(network)}, and the recipe has teaching = 'parts'; the published files of "
             "NanoTrack v3 alone teach so."
         )
     return NanoTrackParts(network)
@@ -82,7 +83,7 @@ class NetworkTeacher:
         alike = isinstance(self._teacher.settings, recipe.kind.settings) and recipe.kind.features
         if not alike or getattr(self._teacher, "MAPS", ()) != ("responses",):
             raise SettingsError(
-                f"The teacher is a {type(self._teacher).__name__}; the model {recipe.model} of the recipe cannot be compared "
+                f"The teacher is a {kind_of(self._teacher)}; the model {recipe.model} of the recipe cannot be compared "
                 "with its features. A teacher must be a network of SiamFC, and so must what learns from it."
             )
 
