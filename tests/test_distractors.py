@@ -32,6 +32,10 @@ def test_what_is_left_beside_the_target() -> None:
     boxes[0, 3], boxes[2, 4], scores[5] = np.nan, np.inf, np.nan
     assert distractors_among(boxes, scores, 0, WARY) == [2]
     boxes[2:, [0, 2]] = 0
+    huge = boxes.copy()
+    huge[2:, 1] = 1e200  # each side is finite, and the area is not
+    assert distractors_among(huge, scores, 0, WARY) == [2]
+    assert distractors_among(huge, scores, 1, WARY) == []
     assert distractors_among(boxes, scores, 0, WARY) == [1, 2]  # boxes without a size overlap nothing, themselves included
 
 

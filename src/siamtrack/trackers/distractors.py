@@ -125,8 +125,11 @@ def distractors_among(boxes: NDArray[np.float64], scores: NDArray[np.float64], t
         target: the proposal that was chosen.
         s: what counts.
     """
-    with np.errstate(invalid="ignore"):
-        likely = np.flatnonzero((scores > s.threshold) & np.isfinite(boxes).all(0))
+    with np.errstate(invalid="ignore", over="ignore"):  # untrained networks give sides of 1e200 px
+        finite = np.isfinite(boxes[:2]).all(0) & np.isfinite(boxes[2] * boxes[3])
+        likely = np.flatnonzero((scores > s.threshold) & finite)
+    if not finite[target]:
+        return []
     left = likely[np.argsort(-scores[likely], kind="stable")]
     corners = np.concatenate([boxes[:2] - boxes[2:] / 2, boxes[2:]]).T  # x, y, w, h
     taken = [target]
