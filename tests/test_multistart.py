@@ -16,6 +16,7 @@ from siamtrack.errors import DataError, SettingsError
 from siamtrack.evaluation.foreign import read_results
 from siamtrack.evaluation.protocols import check_protocol
 from siamtrack.evaluation.protocols_following import ProtocolSettings
+from siamtrack.evaluation.result_groups import find_groups
 from siamtrack.evaluation.scoring import score
 from siamtrack.evaluation.store import ResultStore
 from siamtrack.evaluation.trajectory import TrackerResults, Trajectory
@@ -161,7 +162,58 @@ class TestResults:
         first, second = (score(one, [of], "vot-python") for one in (found.results, ours))
         assert first.overall.numbers["accuracy"] == second.overall.numbers["accuracy"]
         assert first.overall.numbers["followed"] == pytest.approx((12 + 0) / (30 + 26))
-        assert "EAO is 0: it is the mean over runs of 115 to 755 frames, and the longest here has 30." in first.notes
+        (note,) = first.notes
+        assert note.startswith(
+            "EAO is the mean over runs of 115 to 755 frames, and the longest here has 30: only runs with a failure"
+        )
+        assert 0 < first.overall.numbers["eao"] < 0.1  # a failed run goes on in the curve
+
+    def of_the_toolkit(self, tmp_path: Path) -> tuple[Path, BenchmarkSequence]:
+        """A folder of results as the official stacks have them, and their sequence."""
+        store, of, _ = self.stored(tmp_path)
+        theirs = tmp_path / "theirs" / "mine"
+        theirs.mkdir(parents=True)
+        (store.folder / "baseline").rename(theirs / "baseline")
+        add_lines(theirs / "realtime" / "a" / "a_00000000.txt", ["1", *["m3,2,5,4,0,20"] * 29])
+        add_lines(theirs / "unsupervised" / "a" / "a_001.txt", ["1", *["m3,2,5,4,0,20"] * 29])
+        return theirs.parent, of
+
+    def test_experiments_that_are_left_to_the_toolkit_are_told(self, tmp_path: Path) -> None:
+        folder, of = self.of_the_toolkit(tmp_path)
+        (group,) = find_groups([folder], VOT2020, [of], preset="vot-python")
+        assert (group.protocol, list(group.results)) == ("multistart", ["mine"])
+        assert any(text.endswith("Left out: mine/realtime, mine/unsupervised.") for text in group.remarks)
+        for name in ("realtime", "unsupervised"):
+            with pytest.raises(DataError, match=f"under '{name}' .* there are: multistart. Of VOT2020 .* left to its toolkit"):
+                find_groups([folder], VOT2020, [of], protocol=name)
+
+    def test_runs_from_frames_that_are_no_anchors_are_not_opened(self, tmp_path: Path) -> None:
+        folder, of = self.of_the_toolkit(tmp_path)
+        for first in (10, 99):
+            add_lines(folder / "mine" / "baseline" / "a" / f"a_{first:08}.txt", ["1", "no region"])
+        (found,) = read_results(folder, VOT2020, [of])
+        assert isinstance(found.results, TrackerResults)
+        assert [run.first for run in found.results.runs["a"]] == [0, 25]
+        backwards_first = replace(of, anchors=-np.asarray(of.anchors))
+        with pytest.raises(DataError, match="have 26 frames, the ground truth 5"):
+            read_results(folder, VOT2020, [backwards_first])
+
+    def test_one_pass_on_it_is_of_boxes_and_says_so(self, tmp_path: Path) -> None:
+        of = anchored(tmp_path, {3: 1, 25: -1}, masks=True)
+        add_lines(tmp_path / "T" / "a.txt", [",".join(map(str, box)) for box in truth(30)])
+        (group,) = find_groups([tmp_path / "T"], replace(VOT2020, first_pixel=0), [of], preset="pysot")
+        assert group.protocol == "ope"
+        assert group.scores[0].overall.numbers["auc"] > 0.95
+        assert any("boxes around them were compared" in note for note in group.scores[0].notes)
+        assert group.sequences[0].anchors is None
+
+    def test_the_first_pixel_moves_boxes_and_no_masks(self, tmp_path: Path) -> None:
+        folder, of = self.of_the_toolkit(tmp_path)
+        add_lines(folder / "mine" / "baseline" / "a" / "a_00000025.txt", ["1", "m3,2,5,4,0,20", *["4,3,5,4"] * 24])
+        (found,) = read_results(folder, VOT2020, [of], first_pixel=1)
+        assert isinstance(found.results, TrackerResults)
+        _, mask, box, *_ = found.results.runs["a"][1].regions
+        assert (mask.tolist(), box.tolist()) == ([3, 2, 5, 4], [3, 2, 5, 4])
 
     def test_a_start_that_is_missing_is_named(self, tmp_path: Path) -> None:
         _, of, runs = self.stored(tmp_path)
@@ -197,11 +249,12 @@ def test_folders_of_vot2020(tmp_path: Path) -> None:
     assert one.boxes[[0, 2]].tolist() == [[3, 2, 5, 4], [4, 2, 2, 2]]
     assert np.isnan(one.boxes[1]).all()
     assert [shape_text(shape) for shape in one.shapes] == ["m3,2,5,4,0,20", "m0,0,0,0,0", "m4,2,2,2,0,4"]
-    (supervised,) = open_benchmark("vot2018", tmp_path, ["bag"])[1]
-    assert supervised.anchors is None  # it is not run from them
-    add_lines(tmp_path / "bag" / "anchor.value", [1, 0])
-    with pytest.raises(DataError, match="Sequence bag has 3 true regions and 2 anchor values"):
-        open_benchmark("vot2020", tmp_path, ["bag"])
+    with pytest.raises(DataError, match=r"groundtruth\.txt' holds masks; expected boxes or polygons.*vot2020"):
+        open_benchmark("vot2018", tmp_path, ["bag"])
+    add_lines(tmp_path / "bag" / "anchor.value", [1])  # the toolkit fills up with 0
+    assert open_benchmark("vot2020", tmp_path, ["bag"])[1][0].anchors.tolist() == [1, 0, 0]  # type: ignore[union-attr]
+    add_lines(tmp_path / "bag" / "groundtruth.txt", ["3,2,5,4", "0,0,0,0", "4,2,2,2"])
+    assert open_benchmark("vot2018", tmp_path, ["bag"])[1][0].anchors is None  # it is not run from them
 
 
 def test_anchors_of_drawn_worlds() -> None:

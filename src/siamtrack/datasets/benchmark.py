@@ -138,7 +138,7 @@ class Benchmark:
         Benchmarks whose folders themselves say what is in them can hold own sequences, which are no part of them. Those that
         siamtrack has drawn are no part of any.
         """
-        if self.length and all(_DRAWN.fullmatch(name) for name in names):
+        if self.length and names and all(_DRAWN.fullmatch(name) for name in names):
             return f"own sequences in the layout of {self.title}"
         own = self.names and not any(name in self.names or name.rpartition("_")[0] in self.names for name in names)
         return f"own sequences in the layout of {self.title}" if own else self.title

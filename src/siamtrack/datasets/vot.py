@@ -58,11 +58,14 @@ def _read(
 def _sequence(folder: Path, *, anchored: bool) -> BenchmarkSequence:
     file = folder / "groundtruth.txt"
     regions, masks = _shapes(file)
+    if not anchored and any(mask is not None for mask in masks):
+        raise DataError(f"'{file}' holds masks; expected boxes or polygons. Masks are the truth of vot2020 and later.")
     pictures = folder / "color" if (folder / "color").is_dir() else folder
     frames = numbered_frames(pictures).paths if any(pictures.glob("*.jpg")) else ()
     if frames and len(frames) != len(regions):
         raise DataError(f"'{file}' speaks of {len(regions)} frames, and '{pictures}' holds {len(frames)}; expected as many.")
     anchors = folder / "anchor.value"
+    starts = _column(anchors)[: len(regions)] if anchored and anchors.is_file() else None
     practical = _column(folder / "practical.value") if (folder / "practical.value").is_file() else None
     return BenchmarkSequence(
         name=folder.name,
@@ -70,7 +73,7 @@ def _sequence(folder: Path, *, anchored: bool) -> BenchmarkSequence:
         frames=frames,
         tags=_tags(folder, len(regions)),
         placed_masks=masks if any(mask is not None for mask in masks) else (),
-        anchors=_column(anchors) if anchored and anchors.is_file() else None,
+        anchors=None if starts is None else np.pad(np.nan_to_num(starts), (0, len(regions) - len(starts))),
         practical=practical if practical is not None and len(practical) == len(regions) else None,
     )
 

@@ -20,7 +20,7 @@ from siamtrack.evaluation.foreign_mat import read_mat
 from siamtrack.evaluation.foreign_names import looks_like
 from siamtrack.evaluation.foreign_remarks import remarks_on
 from siamtrack.evaluation.protocols_masks import MASKS
-from siamtrack.evaluation.protocols_multistart import frames_from
+from siamtrack.evaluation.protocols_multistart import MULTISTART, anchors_of, frames_from
 from siamtrack.evaluation.store import open_store
 from siamtrack.evaluation.trajectory import MaskResults, TrackerResults, Trajectory
 
@@ -29,6 +29,10 @@ MAY_BE_LONGER = {"lasot": ("monkey-17",), "lasot-all": ("monkey-17",)}
 
 MAY_BEGIN_EARLIER = {"otb100": {"Tiger1": 5}, "otb50": {"Tiger1": 5}, "otb2013": {"Tiger1": 5}}
 """Sequences in which the official start is so many frames after the first that is annotated, at which Python tools start."""
+
+LEFT_TO_TOOLKIT = (
+    "Of VOT2020 and later, siamtrack scores the experiment 'baseline'; 'realtime' and 'unsupervised' are left to its toolkit."
+)
 
 
 class OtherSequencesError(DataError):
@@ -91,7 +95,11 @@ def choose_results(folder: Path, benchmark: Benchmark, protocol: str | None) -> 
     if not trackers:
         others = sorted({str(one.protocol) for one in found})
         wanted = f"results on {benchmark.name}" if protocol is None else f"results on {benchmark.name} under '{protocol}'"
-        raise DataError(f"There are no {wanted} in '{folder}'" + (f"; there are: {', '.join(others)}." if others else "."))
+        raise DataError(
+            f"There are no {wanted} in '{folder}'"
+            + (f"; there are: {', '.join(others)}." if others else ".")
+            + (f" {LEFT_TO_TOOLKIT}" if left_to_toolkit(folder, benchmark) else "")
+        )
     return [_chosen(folders, benchmark) for folders in trackers.values()]
 
 
@@ -112,7 +120,16 @@ def results_on(folder: Path, benchmark: Benchmark) -> list[ResultFolder]:
     if not fitting:
         raise DataError(f"The results in '{folder}' are masks, and those on {benchmark.title} are boxes.")
     fitting = [one for one in fitting if one.kind != "ours" or one.path.parent.name == benchmark.name]
-    return [replace(one, protocol=_protocol(one, benchmark)) for one in fitting]
+    return [replace(one, protocol=_protocol(one, benchmark)) for one in fitting if not _is_left(one, benchmark)]
+
+
+def left_to_toolkit(folder: Path, benchmark: Benchmark) -> list[str]:
+    """What there is in a folder that `results_on` leaves out, as tracker/experiment; see `LEFT_TO_TOOLKIT`."""
+    return [f"{one.tracker}/{one.protocol}" for one in find_result_folders(folder) if _is_left(one, benchmark)]
+
+
+def _is_left(folder: ResultFolder, benchmark: Benchmark) -> bool:
+    return MULTISTART in benchmark.protocols and folder.protocol in ("realtime", "unsupervised")
 
 
 def _protocol(folder: ResultFolder, benchmark: Benchmark) -> str:
@@ -158,6 +175,8 @@ def read_tracker(
     else:
         files = files_of(folder, wanted)
         _check_found(folder, benchmark, wanted, list(files), names_in(folder), partial=partial)
+        if folder.protocol == MULTISTART:
+            files = _of_anchors(folder, files, sequences)
         found = _read_files(folder, files, benchmark.first_pixel if first_pixel is None else first_pixel)
     _check_found(folder, benchmark, wanted, list(found), list(found), partial=partial)
     fitting = {s.name: [_fitted(run, s, folder, benchmark) for run in found[s.name]] for s in sequences if s.name in found}
@@ -221,12 +240,26 @@ def _read_files(
         for name, paths in files.items()
     }
     masked = [name for name, each in runs.items() if any(run.masks for run in each)]
-    if masked and folder.protocol != "multistart":
+    if masked and folder.protocol != MULTISTART:
         raise DataError(
             f"The results of {folder.tracker} in '{folder.path}' are masks ({some(masked)}), and under '{folder.protocol}' "
             "boxes and polygons are compared. Masks are scored on VOT2020 and later, and on DAVIS and YouTube-VOS."
         )
     return runs
+
+
+def _of_anchors(
+    folder: ResultFolder, files: Mapping[str, Sequence[Path]], sequences: Sequence[BenchmarkSequence]
+) -> dict[str, list[Path]]:
+    """The files of runs that begin in anchors, in the order of those; the toolkit does not open others."""
+    anchors = {sequence.name: anchors_of(sequence) for sequence in sequences if sequence.name in files}
+    return {
+        name: sorted(
+            (path for path in files[name] if first_frame_of(folder, path) in starts),
+            key=lambda path: starts.index(first_frame_of(folder, path)),
+        )
+        for name, starts in anchors.items()
+    }
 
 
 def _read_file(folder: ResultFolder, path: Path, first_pixel: int, number: int) -> Trajectory:
@@ -284,7 +317,8 @@ def _check_found(
 
 def _fitted(run: Trajectory, sequence: BenchmarkSequence, folder: ResultFolder, benchmark: Benchmark) -> Trajectory:
     """The run, cut where the benchmark itself begins later or ends earlier than some tools have it."""
-    expected = len(sequence) - run.first if sequence.anchors is None else len(frames_from(sequence, run.first))
+    anchored = folder.protocol == MULTISTART
+    expected = len(frames_from(sequence, run.first)) if anchored else len(sequence) - run.first
     if len(run) == expected:
         return run
     if len(run) > expected and sequence.name in MAY_BE_LONGER.get(benchmark.name, ()):

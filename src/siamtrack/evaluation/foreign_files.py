@@ -47,7 +47,7 @@ def read_run(path: Path, *, first_pixel: int, number: int = 0, first: int = 0) -
 def _shapes(path: Path, first_pixel: int) -> tuple[list[Region], Sequence[PlacedMask | None]]:
     if path.suffix == ".bin":
         regions, masks = shapes_from_bytes(path.read_bytes(), str(path))
-        return [region - _origin(len(region), first_pixel) for region in regions], masks
+        return _counted_from_0(regions, masks, first_pixel), masks
     text = text_of(path)
     if not text.strip():
         raise DataError(f"'{path}' is empty; expected a line x,y,w,h for each frame.")
@@ -58,7 +58,15 @@ def _shapes(path: Path, first_pixel: int) -> tuple[list[Region], Sequence[Placed
     if rows.shape[1] in (4, 8):
         return list(rows - _origin(rows.shape[1], first_pixel)), ()
     regions, masks = shapes_from_text(text.replace(";", ","), str(path))  # line by line: names the one that is wrong
-    return [region - _origin(len(region), first_pixel) for region in regions] if first_pixel else regions, masks
+    return _counted_from_0(regions, masks, first_pixel), masks
+
+
+def _counted_from_0(regions: list[Region], masks: Sequence[PlacedMask | None], first_pixel: int) -> list[Region]:
+    """Boxes and polygons; the first pixel of masks, and so of the boxes around them, is 0 in every file."""
+    if not first_pixel:
+        return regions
+    shifted = (region - _origin(len(region), first_pixel) for region in regions)
+    return [there if mask is None else region for region, there, mask in zip(regions, shifted, masks, strict=True)]
 
 
 def _origin(numbers: int, first_pixel: int) -> Floats:

@@ -59,8 +59,10 @@ def _one_pixel_off(run: Trajectory, sequence: BenchmarkSequence) -> bool:
 
 def _bad_boxes(run: Trajectory) -> tuple[int, int, int]:
     """How many hold NaN, how many infinity, and how many have no size."""
-    if set(map(len, run.regions)) != {4}:
-        run = replace(run, regions=[region if len(region) == 4 else np.ones(4) for region in run.regions])
+    if set(map(len, run.regions)) != {4} or run.masks:
+        masks = run.masks or [None] * len(run)
+        boxes_alone = [r if len(r) == 4 and m is None else np.ones(4) for r, m in zip(run.regions, masks, strict=True)]
+        run = replace(run, regions=boxes_alone, masks=())
     boxes = run.boxes
     faults = np.isnan(boxes).any(1), np.isinf(boxes).any(1), (boxes[:, 2:] <= 0).any(1)
     return int(faults[0].sum()), int(faults[1].sum()), int(faults[2].sum())

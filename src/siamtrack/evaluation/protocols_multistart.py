@@ -17,6 +17,8 @@ from siamtrack.evaluation.protocols_following import Follower, ProtocolSettings,
 from siamtrack.evaluation.trajectory import Trajectory
 from siamtrack.metrics.vot import START
 
+MULTISTART = "multistart"
+
 
 def anchors_of(sequence: BenchmarkSequence) -> list[int]:
     """The frames in which a tracker is started, those that it goes forwards from first.

@@ -10,9 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from siamtrack.datasets.benchmark import Benchmark, BenchmarkSequence
+from siamtrack.datasets.benchmark_folders import some
 from siamtrack.errors import DataError, SettingsError
-from siamtrack.evaluation.foreign import FoundResults, OtherSequencesError, choose_results, read_tracker, results_on
+from siamtrack.evaluation.foreign import (
+    LEFT_TO_TOOLKIT,
+    FoundResults,
+    OtherSequencesError,
+    choose_results,
+    left_to_toolkit,
+    read_tracker,
+    results_on,
+)
 from siamtrack.evaluation.protocols_masks import MASKS
+from siamtrack.evaluation.protocols_multistart import MULTISTART
 from siamtrack.evaluation.scoring import score
 from siamtrack.evaluation.scoring_parts import Scores
 from siamtrack.evaluation.store import RUN
@@ -70,7 +80,9 @@ def find_groups(
             left_out.append(error)
     if not groups:
         raise left_out[0]
-    return [replace(groups[0], remarks=[*groups[0].remarks, *map(_left_out, left_out)]), *groups[1:]]
+    untold = [name for folder in folders for name in left_to_toolkit(folder, benchmark)]
+    told = [f"{LEFT_TO_TOOLKIT} Left out: {some(untold)}."] if untold else []
+    return [replace(groups[0], remarks=[*groups[0].remarks, *map(_left_out, left_out), *told]), *groups[1:]]
 
 
 def read_group(
@@ -146,6 +158,8 @@ def _in_order(protocols: Iterable[str], benchmark: Benchmark) -> list[str]:
 def _group(protocol: str, read: Sequence[FoundResults], sequences: Sequence[BenchmarkSequence], preset: str) -> Group:
     missing = {name for one in read for name in one.missing}
     common = [sequence for sequence in sequences if sequence.name not in missing]
+    if protocol != MULTISTART:
+        common = [replace(sequence, anchors=None) for sequence in common]  # which only that one starts from
     results = {one.results.tracker: one.results for one in read}
     scores = [score(one, common, preset) for one in results.values()]
     scores.sort(key=lambda s: (math.isnan(s.value), -s.value))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.datasets.benchmark_folders import some
 from siamtrack.errors import DataError, SettingsError, nearest
+from siamtrack.evaluation.protocols_multistart import MULTISTART
 from siamtrack.evaluation.scoring_long_term import score_long_term
 from siamtrack.evaluation.scoring_masks import score_masks
 from siamtrack.evaluation.scoring_multistart import PRESET, score_multistart
@@ -28,6 +30,7 @@ from siamtrack.metrics.presets import find_preset
 
 ONE_PASS = ("ope", "tre", "sre", "got10k")
 RESTARTED = ("supervised", "realtime")
+BOXES_OF_MASKS = "The truth is masks, and boxes around them were compared, which no tool of VOT does."
 
 
 def score(results: TrackerResults | MaskResults, sequences: Sequence[BenchmarkSequence], preset: str) -> Scores:
@@ -48,8 +51,8 @@ def score(results: TrackerResults | MaskResults, sequences: Sequence[BenchmarkSe
         return score_masks(results, sequences, find_preset(preset, mask_presets.PRESETS, "mask"))
     if results.protocol in RESTARTED:
         scores = score_supervised(results, sequences, find_preset(preset, vot_presets.PRESETS, "VOT"))
-    elif results.protocol == "multistart":
-        find_preset(preset, {PRESET: vot_presets.PRESETS[PRESET]}, "multistart")
+    elif results.protocol == MULTISTART:
+        find_preset(preset, {PRESET: vot_presets.PRESETS[PRESET]}, MULTISTART)
         scores = score_multistart(results, sequences)
     elif results.protocol == "unsupervised" and (tool := overlap_tool(results.protocol, preset)):
         scores = score_unsupervised(results, sequences, tool)
@@ -59,8 +62,10 @@ def score(results: TrackerResults | MaskResults, sequences: Sequence[BenchmarkSe
         _refuse_restarts(results, preset)
         scores = score_ope(results, sequences, find_preset(preset, ope_presets.PRESETS, "one-pass"))
     else:
-        known = [*ONE_PASS, *RESTARTED, "multistart", "unsupervised", "long-term"]
+        known = [*ONE_PASS, *RESTARTED, MULTISTART, "unsupervised", "long-term"]
         raise SettingsError(f"Runs of the protocol '{results.protocol}' have no scores. {nearest(results.protocol, known)}")
+    if results.protocol != MULTISTART and any(sequence.placed_masks for sequence in sequences):
+        scores = replace(scores, notes=(*scores.notes, BOXES_OF_MASKS))
     presence = presence_of(results, sequences)
     if presence is not None:
         scores.overall.numbers.update(

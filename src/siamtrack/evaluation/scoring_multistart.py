@@ -65,7 +65,10 @@ def _runs(runs: Sequence[Trajectory], sequence: BenchmarkSequence, tracker: str)
 
 def _notes(runs: Runs) -> tuple[str, ...]:
     (low, high), longest = EAO_INTERVAL, max(len(run.overlaps) for run in runs)
-    told = f"EAO is 0: it is the mean over runs of {low} to {high} frames, and the longest here has {longest}."
+    told = (
+        f"EAO is the mean over runs of {low} to {high} frames, and the longest here has {longest}: only runs with a failure "
+        "count in it, as if they went on, so that it says nothing."
+    )
     return () if longest > low else (told,)
 
 

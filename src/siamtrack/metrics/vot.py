@@ -8,6 +8,7 @@ and `vot_eao`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 
 SKIPPED, START, FAILURE = 0, 1, 2
 """The codes."""
+_FARTHEST = 1 << 31  # pixels; what lies further away lies there
 
 
 def regions_from_text(text: str, where: str) -> list[Region]:
@@ -145,7 +147,31 @@ def region_overlaps(
         rule=rule,
         bounds=None if bounds == "none" else (size[0] - less, size[1] - less),
     )
+    for i in compared if corners == "rounded" else ():
+        if rounds_to_nothing(run[i]) or rounds_to_nothing(truth[i]):
+            overlaps[i] = _beside_nothing(run[i], truth[i])
     return overlaps
+
+
+def rounds_to_nothing(region: Region) -> bool:
+    """Whether the toolkit in Python paints nothing of a box: it rounds its size to 0 or less."""
+    return len(region) == 4 and bool((np.rint(region[2:]) <= 0).any())
+
+
+def rounded_ends(region: Region) -> NDArray[np.int64]:
+    """(4,) the first column and row, and the last, as the toolkit in Python takes them; of a box or polygon, without NaN."""
+    whole = np.rint(np.clip(region, -_FARTHEST, _FARTHEST)).astype(np.int64)
+    if len(region) == 4:
+        return np.concatenate([whole[:2], whole[:2] + whole[2:] - 1])
+    return np.concatenate([whole.reshape(-1, 2).min(0), whole.reshape(-1, 2).max(0)])
+
+
+def _beside_nothing(one: Region, other: Region) -> float:
+    """Overlap where a box has no pixels: none, but for the toolkit's rule that what has no extent is the same."""
+    if np.isnan(one).any() or np.isnan(other).any():
+        return math.nan
+    ends = np.array([rounded_ends(one), rounded_ends(other)])
+    return float((ends[:, :2].min(0) >= ends[:, 2:].max(0)).any())
 
 
 def polygons_of(regions: Sequence[Region], corners: BoxCorners) -> list[Polygon]:

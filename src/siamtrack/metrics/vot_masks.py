@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from siamtrack.errors import DataError
-from siamtrack.metrics.vot import Floats, Region, polygons_of, region_overlaps, regions_from_text
+from siamtrack.metrics.vot import (
+    Floats,
+    Region,
+    polygons_of,
+    region_overlaps,
+    regions_from_text,
+    rounded_ends,
+    rounds_to_nothing,
+)
 from siamtrack.polygon import painted
 
 NO_BOX = np.full(4, np.nan)
@@ -28,12 +36,16 @@ class PlacedMask:
     Attributes:
         x: column of the top left pixel in the image.
         y: its row.
-        pixels: (h, w); (0, 0) where the mask is empty.
+        width: columns; 0 where the mask is empty.
+        height: rows; 0 where the mask is empty.
+        bits: the pixels row after row, eight in a byte: results hold a mask for every frame of every run.
     """
 
     x: int
     y: int
-    pixels: NDArray[np.bool_]
+    width: int
+    height: int
+    bits: NDArray[np.uint8]
 
     @classmethod
     def of(cls, mask: ArrayLike, x: int = 0, y: int = 0) -> PlacedMask:
@@ -45,20 +57,26 @@ class PlacedMask:
         pixels = np.asarray(mask, bool)
         rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
         if not len(rows):
-            return cls(0, 0, np.empty((0, 0), bool))
+            return cls(0, 0, 0, 0, np.empty(0, np.uint8))
         top, left = int(rows[0]), int(columns[0])
-        return cls(x + left, y + top, pixels[top : rows[-1] + 1, left : columns[-1] + 1])
+        inside = pixels[top : rows[-1] + 1, left : columns[-1] + 1]
+        height, width = inside.shape
+        return cls(x + left, y + top, width, height, np.packbits(inside))
+
+    @property
+    def pixels(self) -> NDArray[np.bool_]:
+        """(h, w)."""
+        return np.unpackbits(self.bits, count=self.height * self.width).view(bool).reshape(self.height, self.width)
 
     @property
     def empty(self) -> bool:
         """Whether it has no pixel."""
-        return self.pixels.size == 0
+        return self.width == 0
 
     @property
     def box(self) -> Region:
         """(4,) x, y, w, h around the pixels; NaN without any."""
-        height, width = self.pixels.shape
-        return NO_BOX.copy() if self.empty else np.array([self.x, self.y, width, height], np.float64)
+        return NO_BOX.copy() if self.empty else np.array([self.x, self.y, self.width, self.height], np.float64)
 
     @property
     def text(self) -> str:
@@ -67,8 +85,7 @@ class PlacedMask:
             return "m0,0,0,0,0"
         flat = self.pixels.ravel()
         lengths = np.diff(np.flatnonzero(np.diff(flat)) + 1, prepend=0, append=flat.size).tolist()
-        height, width = self.pixels.shape
-        return "m" + ",".join(map(str, [self.x, self.y, width, height, *([0] if flat[0] else []), *lengths]))
+        return "m" + ",".join(map(str, [self.x, self.y, self.width, self.height, *([0] if flat[0] else []), *lengths]))
 
 
 Shape = Region | PlacedMask
@@ -100,7 +117,7 @@ def shapes_from_text(text: str, where: str) -> tuple[list[Region], list[PlacedMa
     Raises:
         DataError: a line is no code, box, polygon or mask, with its number.
     """
-    lines = text.rstrip().splitlines()
+    lines = [line.strip() for line in text.rstrip().splitlines()]
     numbered = enumerate(lines, 1)
     masks = [mask_from_text(line, f"{where}, line {i}") if line.startswith("m") else None for i, line in numbered]
     plain = "\n".join(line if mask is None else "0,0,0,0" for line, mask in zip(lines, masks, strict=True))
@@ -109,7 +126,7 @@ def shapes_from_text(text: str, where: str) -> tuple[list[Region], list[PlacedMa
 
 
 def mask_from_text(line: str, where: str) -> PlacedMask:
-    """The mask in a line; see the module.
+    """The mask in a line; see the module. It is empty, as in the toolkit, where all of its pixels lie in its first column.
 
     Raises:
         DataError: it holds none.
@@ -119,7 +136,8 @@ def mask_from_text(line: str, where: str) -> PlacedMask:
         x, y, width, height, *lengths = (int(cell) for cell in line.strip().removeprefix("m").rstrip(",").split(","))
     except ValueError:
         raise DataError(f"{where}: found '{shown}', expected a mask, mX,Y,W,H and lengths of runs.") from None
-    return mask_of_runs((x, y, width, height), lengths, where)
+    mask = mask_of_runs((x, y, width, height), lengths, where)
+    return PlacedMask.of([[]]) if mask.width == 1 and mask.x == x else mask
 
 
 def mask_of_runs(place: tuple[int, int, int, int], lengths: Sequence[int], where: str) -> PlacedMask:
@@ -147,12 +165,11 @@ def shape_overlaps(run: Sequence[Shape], truth: Sequence[Shape], *, size: tuple[
     Returns:
         (N,), in [0, 1]. What has no pixels, as a code or NaN, overlaps with nothing; two of them are the same, 1.
     """
-    overlaps = np.array([_overlap(*pair, size) if _with_mask(pair) else 0.0 for pair in zip(run, truth, strict=True)])
-    plain = [i for i, pair in enumerate(zip(run, truth, strict=True)) if not _with_mask(pair)]
-    known = [i for i in plain if not _gone(run[i]) and not _gone(truth[i])]
-    ours, theirs = ([one for one in (side[i] for i in known) if not isinstance(one, PlacedMask)] for side in (run, truth))
-    overlaps[known] = region_overlaps(ours, theirs, size=size, rule="python", corners="rounded", bounds="last pixel")
-    overlaps[[i for i in plain if _gone(run[i]) and _gone(truth[i])]] = 1
+    pairs = list(zip(run, truth, strict=True))
+    overlaps = np.array([0.0 if _are_regions(pair) else _overlap(*pair, size) for pair in pairs])
+    plain = [i for i, pair in enumerate(pairs) if _are_regions(pair)]
+    ours, theirs = ([one for one in (side[i] for i in plain) if not isinstance(one, PlacedMask)] for side in (run, truth))
+    overlaps[plain] = region_overlaps(ours, theirs, size=size, rule="python", corners="rounded", bounds="last pixel")
     return overlaps
 
 
@@ -163,15 +180,16 @@ def is_empty(shape: Shape) -> bool:
     (True, False, True)
     """
     if isinstance(shape, PlacedMask):
-        return bool(min(shape.pixels.shape) < 2)
+        return min(shape.width, shape.height) < 2
     if _gone(shape):
         return True
     extent = shape[2:] if len(shape) == 4 else np.ptp(shape.reshape(-1, 2), 0)
     return bool(np.any(extent <= 0))
 
 
-def _with_mask(pair: tuple[Shape, Shape]) -> bool:
-    return isinstance(pair[0], PlacedMask) or isinstance(pair[1], PlacedMask)
+def _are_regions(pair: tuple[Shape, Shape]) -> bool:
+    """Whether both are a box or a polygon."""
+    return not any(isinstance(shape, PlacedMask) or _gone(shape) for shape in pair)
 
 
 def _gone(shape: Shape) -> bool:
@@ -181,7 +199,7 @@ def _gone(shape: Shape) -> bool:
 
 
 def _overlap(first: Shape, second: Shape, size: tuple[int, int]) -> float:
-    """Of two shapes of which one is a mask."""
+    """Of two shapes, of which one is a mask or nothing."""
     ends = np.array([_ends(first), _ends(second)])
     low, high = ends[:, :2].min(0), ends[:, 2:].max(0)
     if (low >= high).any():
@@ -197,13 +215,9 @@ def _overlap(first: Shape, second: Shape, size: tuple[int, int]) -> float:
 def _ends(shape: Shape) -> NDArray[np.int64]:
     """(4,) the first column and row, and the last; 0 where there is no pixel."""
     if isinstance(shape, PlacedMask):
-        height, width = shape.pixels.shape
-        return np.array([0, 0, 0, 0] if _unread(shape) else [shape.x, shape.y, shape.x + width - 1, shape.y + height - 1])
-    if _gone(shape):
-        return np.zeros(4, np.int64)
-    (corners,) = polygons_of([shape], "rounded")
-    whole = np.rint(corners).astype(np.int64)
-    return np.concatenate([whole.min(0), whole.max(0)])
+        last = shape.x + shape.width - 1, shape.y + shape.height - 1
+        return np.array([0, 0, 0, 0] if shape.empty else [shape.x, shape.y, *last])
+    return np.zeros(4, np.int64) if _gone(shape) else rounded_ends(shape)
 
 
 def _painted(shape: Shape, low: NDArray[np.int64], extent: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -211,16 +225,10 @@ def _painted(shape: Shape, low: NDArray[np.int64], extent: NDArray[np.int64]) ->
     (left, top), (width, height) = low.tolist(), extent.tolist()
     window = np.zeros((height, width), bool)
     if isinstance(shape, PlacedMask):
-        if not _unread(shape):
-            x, y = shape.x - left, shape.y - top
-            inside = shape.pixels[max(-y, 0) : max(height - y, 0), max(-x, 0) : max(width - x, 0)]
-            window[max(y, 0) : max(y, 0) + inside.shape[0], max(x, 0) : max(x, 0) + inside.shape[1]] = inside
-    elif not _gone(shape):
+        x, y = shape.x - left, shape.y - top
+        inside = shape.pixels[max(-y, 0) : max(height - y, 0), max(-x, 0) : max(width - x, 0)]
+        window[max(y, 0) : max(y, 0) + inside.shape[0], max(x, 0) : max(x, 0) + inside.shape[1]] = inside
+    elif not _gone(shape) and not rounds_to_nothing(shape):
         (corners,) = polygons_of([shape], "rounded")
         window = painted(corners, (left, top, width, height))
     return window
-
-
-def _unread(mask: PlacedMask) -> bool:
-    """The toolkit takes a mask for empty as it reads it where its last column is its first."""
-    return bool(mask.pixels.shape[1] < 2)

@@ -1,5 +1,6 @@
 """OpenVINO on the CPU: the default runtime, and for all but the smallest networks the fastest where the processor has bfloat16
-or int8 instructions."""
+or int8 instructions.
+"""
 
 from __future__ import annotations
 
