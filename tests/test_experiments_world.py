@@ -208,9 +208,11 @@ def subjects(monkeypatch: pytest.MonkeyPatch, small_worlds: None) -> list[Subjec
         "831 px": half_box,
         "1535 px, inside": true_box,
         "without": strays,
-        "with memory": true_box,
-        "with courses": true_box,
-        "with both": true_box,
+        "memory": true_box,
+        "courses": true_box,
+        "memory and courses": true_box,
+        "colours": true_box,
+        "memory and colours": true_box,
     }
 
     def noted(*arguments: Any) -> Iterator[Subject]:
@@ -244,7 +246,7 @@ def test_the_f_of_long_term_tracking(tmp_path: Path, subjects: list[Subject]) ->
 def test_the_switches_between_look_alikes(tmp_path: Path, subjects: list[Subject]) -> None:
     table = run_look_alikes(tmp_path / "la", Trying(model="siamfc", quick=True))
     rows = {str(row[0]): dict(zip(table.columns, row, strict=True)) for row in table.rows}
-    assert list(rows) == ["without", "with memory", "with courses", "with both"]
+    assert list(rows) == ["without", "memory", "courses", "memory and courses", "colours", "memory and colours"]
     identical = sum(map(has_identical, subjects))
     expected = {
         "identity switches": 4,  # two in each of two scenes
@@ -254,13 +256,13 @@ def test_the_switches_between_look_alikes(tmp_path: Path, subjects: list[Subject
         "lasting switches": 4,
     }
     assert {key: rows["without"][key] for key in expected} == expected
-    assert {key: rows["with memory"][key] for key in expected} == dict.fromkeys(expected, 0)
-    assert float(str(rows["with memory"]["mean overlap"])) == pytest.approx(1, abs=1e-5)
+    assert {key: rows["memory"][key] for key in expected} == dict.fromkeys(expected, 0)
+    assert float(str(rows["memory"]["mean overlap"])) == pytest.approx(1, abs=1e-5)
     assert_complete(tmp_path / "la")
     with (tmp_path / "la" / "scenes.csv").open(newline="") as text:
         scenes = list(csv.DictReader(text))
     for column in ("identity switches", "lasting switches"):
-        assert [row[column] for row in scenes] == ["2", "0", "0", "0"] * 2
+        assert [row[column] for row in scenes] == ["2", *["0"] * 5] * 2
     told = ["yes" if has_identical(one) else "no" for one in subjects for _ in rows]
     assert [row["identical double"] for row in scenes] == told
 

@@ -89,6 +89,8 @@ def with_overrides(settings: T, overrides: Sequence[str]) -> T:
             if not isinstance(inside.get(part), dict):
                 raise SettingsError(f"Unknown setting '{key}' in --set. {nearest(part, inside)}")
             inside = inside[part]
+        if name not in inside and (there := [f"{t}.{name}" for t, v in inside.items() if isinstance(v, dict) and name in v]):
+            raise SettingsError(f"Unknown setting '{key}' in --set. Did you mean {' or '.join(there)}?")
         inside[name] = _toml_value(value.strip())
     return from_mapping(type(settings), values, where="--set")
 

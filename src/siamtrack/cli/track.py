@@ -13,6 +13,7 @@ from rich.console import Console
 from siamtrack.cli import options
 from siamtrack.cli.interrupts import Told
 from siamtrack.cli.progress import with_progress
+from siamtrack.cli.remarks import idle_settings, seldom_meant_boxes
 from siamtrack.errors import InputError, TruncatedError
 from siamtrack.library import DEFAULT_MODEL
 
@@ -101,8 +102,14 @@ def track(
                     f"The model '{model}' gives boxes and no masks with these settings; leave out {option}, or take a model "
                     "that can, such as siammask-small, with a mask.threshold above 0."
                 )
+            _tell([*seldom_meant_boxes(boxes, frames.size), *idle_settings(overrides or (), tracker)])
             stopped = _write_all(_steps(tracker, frames, boxes, limit, quiet=quiet), outputs)
     _end(outputs, stopped, quiet=quiet)
+
+
+def _tell(remarks: Iterable[str]) -> None:
+    for text in remarks:
+        console.print(f"Note: {text}")
 
 
 def _required(box: list[str] | None, source: str) -> list[str]:

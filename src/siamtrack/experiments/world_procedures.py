@@ -44,10 +44,12 @@ _VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "1535 px, inside": ("long_term.search_size=1535", "long_term.growth=0", *_INSIDE),
     },
     LOOK_ALIKES: {
-        "without": ("distractors.most=0", "distractors.follows=0"),
-        "with memory": ("distractors.most=3", "distractors.follows=0"),
-        "with courses": ("distractors.most=0", "distractors.follows=3"),
-        "with both": ("distractors.most=3", "distractors.follows=3"),
+        "without": ("distractors.most=0", "distractors.follows=0", "distractors.colours=0"),
+        "memory": ("distractors.most=3", "distractors.follows=0", "distractors.colours=0"),
+        "courses": ("distractors.most=0", "distractors.follows=3", "distractors.colours=0"),
+        "memory and courses": ("distractors.most=3", "distractors.follows=3", "distractors.colours=0"),
+        "colours": ("distractors.most=0", "distractors.follows=0", "distractors.colours=3"),
+        "memory and colours": ("distractors.most=3", "distractors.follows=0", "distractors.colours=3"),
     },
 }
 _WORLDS = {

@@ -47,10 +47,11 @@ class DistractorSettings:
     weight: float = 0.5  # a: how much being like the distractors lowers the rank
     learning_rate: float = 0.01  # r
     follows: int = 0  # distractors whose places are followed (`siamtrack.trackers.places`); 0: none
+    colours: int = 0  # distractors whose colours are learnt (`siamtrack.trackers.colours`); 0: none
     learns_target: bool = True  # the target's kernels, too, are averaged over the frames; else they stay those of the first
 
     def __post_init__(self) -> None:
-        limits: dict[str, tuple[float, float]] = dict.fromkeys(("most", "follows"), (0, 100))
+        limits: dict[str, tuple[float, float]] = dict.fromkeys(("most", "follows", "colours"), (0, 100))
         limits |= {"threshold": (0, 1), "overlap": (0, 1), "weight": (0, 10), "learning_rate": (0, 0.49)}
         check_limits(self, limits)
 
@@ -133,7 +134,7 @@ def distractors_among(boxes: NDArray[np.float64], scores: NDArray[np.float64], t
     left = likely[np.argsort(-scores[likely], kind="stable")]
     corners = np.concatenate([boxes[:2] - boxes[2:] / 2, boxes[2:]]).T  # x, y, w, h
     taken = [target]
-    while len(taken) <= max(s.most, s.follows):
+    while len(taken) <= max(s.most, s.follows, s.colours):
         left = left[(iou(corners[left], corners[taken[-1]]) < s.overlap) & (left != taken[-1])]
         if not len(left):
             break

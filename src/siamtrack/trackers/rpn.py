@@ -40,6 +40,7 @@ from siamtrack.box import Box
 from siamtrack.crop import Fill, context_side, cut, cut_windows
 from siamtrack.errors import SettingsError
 from siamtrack.image import Image
+from siamtrack.trackers.colours import Colours
 from siamtrack.trackers.distractors import Memory, distractors_among, less_alike
 from siamtrack.trackers.first_frame import first_frame
 from siamtrack.trackers.long_term import is_whole
@@ -63,6 +64,7 @@ class RPNState:
     whole: tuple[float, float] | None = None  # w, h when it was last surely seen, all of it; None: never, or not remembered
     memory: Memory = field(default_factory=Memory)
     courses: Courses | None = None  # of the target and its distractors; None: none are followed
+    colours: Colours | None = None  # the same
 
     @property
     def box(self) -> Box:
@@ -135,6 +137,7 @@ class RPNTracker:
                 search_size=s.small_search_size if box.area < small_area else s.search_size,
                 whole=self._whole(box.center, (box.w, box.h), width, height),
                 courses=Courses.begun(box.center) if s.distractors.follows else None,
+                colours=Colours.begun(image, box) if s.distractors.colours else None,
             )
             for template, box in zip(self.network.embed(patches), boxes, strict=True)
         ]
@@ -159,11 +162,13 @@ class RPNTracker:
             places = [place for place, searched in enumerate(sizes) if searched == size]
             members = [states[place] for place in places]
             look = self._look(frame, members, size)
-            choices = self._choose(members, look)
+            choices = self._choose(members, look, frame)
             for row, (place, choice) in enumerate(zip(places, choices, strict=True)):
                 moved[place], scores[place] = self._moved(states[place], look, row, choice, frame), choice.score
                 others = self._others(states[place], moved[place], look, row, choice, frame)
                 moved[place] = self._followed(states[place], moved[place], others)
+                if moved[place].colours and not moved[place].frames_lost and choice.score > self.settings.distractors.threshold:
+                    moved[place] = self._coloured(moved[place], others, frame)
                 if self._learns(moved[place], choice):
                     seen.append((place, others[: self.settings.distractors.most]))
             if self.gives_masks:
@@ -193,7 +198,7 @@ class RPNTracker:
         alike[wary] = every.scores[len(states) :]
         return Look(found, alike, tuple(values[: len(states)] for values in maps), middles)
 
-    def _choose(self, states: Sequence[RPNState], look: Look) -> list[Choice]:
+    def _choose(self, states: Sequence[RPNState], look: Look, frame: Image) -> list[Choice]:
         """The proposal of the highest rank, for each target."""
         s, found = self.settings, look.found
         sizes = np.array([state.size for state in states])
@@ -201,13 +206,17 @@ class RPNTracker:
         share = np.array(influences)[:, None]
         with np.errstate(all="ignore"):  # what is not finite is left out below
             change = penalties(found.boxes, sizes, penalty_k=s.penalty_k, context=s.context, template_size=s.template_size)
-            likely = change * less_alike(found.scores, look.alike, s.distractors)
-            ranks = likely * (1 - share) + found.window * share
             # as the image has them: what is finite in the patch may not be so there
             placed = found.boxes * np.array([self._px(state) for state in states])[:, None, None]
+            placed[:, :2] += np.array(look.middles)[:, :, None]
+            likely = change * less_alike(found.scores, look.alike, s.distractors)
+            for row, state in enumerate(states):
+                if state.colours:
+                    likely[row] *= state.colours.factors(frame, placed[row])
+            ranks = likely * (1 - share) + found.window * share
             for row, state in enumerate(states):
                 if state.courses and state.courses.others:
-                    ranks[row] *= state.courses.shares(placed[row, :2] + np.array(look.middles[row])[:, None], _side(state))
+                    ranks[row] *= state.courses.shares(placed[row, :2], _side(state))
             usable = np.isfinite(ranks) & np.isfinite(change) & np.isfinite(placed).all(1) & (placed[:, 2:] > 0).all(1)
         best = np.where(usable, ranks, -np.inf).argmax(1).tolist()
         return [
@@ -246,7 +255,7 @@ class RPNTracker:
     def _others(self, state: RPNState, moved: RPNState, look: Look, row: int, choice: Choice, frame: Image) -> list[Box]:
         """The distractors of a target in that row, the best first; none where nothing is done with them."""
         s = self.settings.distractors
-        if choice.proposal < 0 or moved.frames_lost or not (s.follows or self._learns(moved, choice)):
+        if choice.proposal < 0 or moved.frames_lost or not (s.follows or s.colours or self._learns(moved, choice)):
             return []
         proposals = distractors_among(look.found.boxes[row], look.found.scores[row], choice.proposal, s)
         return [self._in_image(state, look.found.boxes[row, :, one], look.middles[row], frame) for one in proposals]
@@ -260,6 +269,11 @@ class RPNTracker:
         follows = self.settings.distractors.follows
         centers = [np.array(box.center) for box in others[:follows]]
         return replace(state, courses=state.courses.moved(np.array(state.center), centers, _side(state), 2 * follows))
+
+    def _coloured(self, state: RPNState, others: Sequence[Box], frame: Image) -> RPNState:
+        """The state with the colours of target and distractors learnt."""
+        most = self.settings.distractors.colours
+        return replace(state, colours=state.colours and state.colours.learnt(frame, state.box, others[:most]))
 
     def _learns(self, state: RPNState, choice: Choice) -> bool:
         s = self.settings.distractors
