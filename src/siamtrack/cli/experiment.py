@@ -180,7 +180,7 @@ def look_alikes(
     seed: SeedOfVideos = 0,
     overrides: OfTracker = None,
 ) -> None:
-    """Follow targets that their double comes across: identity switches with and without memory and courses of look-alikes."""
+    """Follow targets that their double comes across: identity switches with memory, courses and colours of look-alikes."""
     _world_procedure("look-alikes", out, model, pictures, quick, seed, overrides)
 
 

@@ -36,7 +36,7 @@ _ALL = (
     Measure(key="msr75", label="mSR 0.75", meaning="share of frames with an overlap above 0.75, averaged over classes"),
     Measure(key="center_error", label="CE px", meaning="mean centre error, pixels", digits=1, lower_is_better=True),
     Measure(key="eao", label="EAO", meaning="expected average overlap over the challenge's interval of lengths"),
-    Measure(key="accuracy", label="A", meaning="mean overlap between failures, without the burn-in"),
+    Measure(key="accuracy", label="A", meaning="mean overlap before failures; until VOT2019 without the burn-in"),
     Measure(key="robustness", label="R", meaning="failures per hundred frames", lower_is_better=True),
     Measure(key="followed", label="Rob", meaning="VOT since 2020: share of frames from a start to the failure"),
     Measure(key="failures", label="failures", meaning="failures of one run", digits=1, lower_is_better=True),
