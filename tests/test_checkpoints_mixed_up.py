@@ -170,7 +170,7 @@ def test_what_the_command_line_says(tmp_path: Path) -> None:
         refused(["export", name, "--out", "m"], MODEL, name, words, folder=tmp_path)
     start = ("train", "siamrpn-small", "--out", "run", "--data", "world", "--from")
     refused([*start, "less.pth"], MODEL, "less.pth", folder=tmp_path)
-    refused([*start, "tracker.pth"], INPUT, "is a SiamRPNPP, and the recipe trains the model siamrpn", folder=tmp_path)
+    refused([*start, "tracker.pth"], INPUT, "is a siamrpnpp, and the recipe trains the model siamrpn", folder=tmp_path)
     small = f"search_size={MOBILENET.template_size - 1}"
     refused(["export", "tracker.pth", "--out", "m", "--set", small], INPUT, "search_size is 126", folder=tmp_path)
     refused(["export", "tracker.pth", "--out", "m", "--set", "template_size=135"], INPUT, "built for 127", folder=tmp_path)
