@@ -282,7 +282,7 @@ def test_a_model_without_proposals_is_refused(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("setting", ["long_term.growth=500", "long_term={growth=500}"])
 def test_settings_that_the_procedures_differ_in_are_refused(tmp_path: Path, setting: str) -> None:
     command = ["experiment", "long-term", "--model", "siamfc", "--out", "out", "--set", setting]
-    refused(command, INPUT, "--set long_term.growth would change nothing", "its procedures differ in it", folder=tmp_path)
+    refused(command, INPUT, "--set long_term.growth would change nothing", "its procedures decide it", folder=tmp_path)
     assert not (tmp_path / "out").exists()
 
 

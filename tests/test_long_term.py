@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from made_up_proposals import Fake, Maps, Seeing, drawn, follow, proposed
 
 from siamtrack.box import Box, iou
 from siamtrack.errors import SettingsError
+from siamtrack.library import open_model
 from siamtrack.trackers.distractors import DistractorSettings
 from siamtrack.trackers.long_term import LongTermSettings
 from siamtrack.trackers.mask import MaskSettings
@@ -278,3 +280,17 @@ def test_a_lost_target_is_looked_for_no_nearer() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         LongTermSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("model", "decides"), [("siamnano", True), ("siammask-small", True), ("siamfc", False)])
+def test_embedded_models_say_whether_the_target_is_lost(model: str, decides: bool) -> None:
+    """Of a disc that goes on, and then is gone from a frame of one colour."""
+    tracker = open_model(model)
+    background = np.full((160, 200, 3), (60, 120, 90), np.uint8)
+    disc = cv2.circle(background.copy(), (100, 80), 18, (230, 200, 40), -1)
+    states = tracker.start(disc, [Box(82, 62, 36, 36)])
+    said = []
+    for image in (disc, disc, background, background, background):
+        states, (prediction,) = tracker.step(image, states)
+        said.append(prediction.lost)
+    assert said == ([False, False, True, True, True] if decides else [None] * 5)

@@ -51,11 +51,12 @@ def test_all_three_are_written(tmp_path: Path) -> None:
     assert [row.frame for row in read_rows(tmp_path / "b.csv")] == [0, 1, 2]
 
 
-def test_what_is_lost_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", ["csv", "jsonl"])
+def test_what_is_lost_is_told(tmp_path: Path, layout: str) -> None:
     said = [(None, None), (False, True), (False, True), (True, True)]
     drawn = {}
     for name, decided in (("decided", True), ("not", False)):
-        paths = {"boxes": tmp_path / f"{name}.jsonl", "video": None, "sheet": tmp_path / f"{name}.png"}
+        paths = {"boxes": tmp_path / f"{name}.{layout}", "video": None, "sheet": tmp_path / f"{name}.png"}
         with outputs(tmp_path, targets=2, **paths) as written:
             for index, each in enumerate(said):
                 one = step(index, 2)
@@ -67,11 +68,26 @@ def test_what_is_lost_is_told(tmp_path: Path) -> None:
             value if decided else None for pair in said for value in pair
         ]
     assert (drawn["decided"] != drawn["not"]).any()
-    assert '"lost"' not in (tmp_path / "not.jsonl").read_text()
-    line = (tmp_path / "decided.jsonl").read_text().splitlines()[-1]
-    (tmp_path / "bad.jsonl").write_text(line.replace("true", '"yes"') + "\n")
-    with pytest.raises(InputError, match="expected lost as true or false"):
-        read_rows(tmp_path / "bad.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.jsonl", '{"frame": 0, "target": 0, "x": 1, "y": 2, "w": 3, "h": 4, "lost": "yes"}', "lost as true or false"),
+        ("a.csv", "frame,target,x,y,w,h,score,lost\n0,0,1,2,3,4,,yes", "lost as 1, 0 or nothing"),
+        ("a.csv", "frame,target,x,y,w,h,score,lost\n0,0,1,2,3,4,0.5", "lost as 1, 0 or nothing"),
+    ],
+)
+def test_what_lost_can_be(tmp_path: Path, name: str, text: str, expected: str) -> None:
+    (tmp_path / name).write_text(text + "\n")
+    with pytest.raises(InputError, match=f"expected {expected}"):
+        read_rows(tmp_path / name)
+
+
+def test_results_without_what_is_lost_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("frame,target,x,y,w,h,score\n0,0,1,2,3,4,0.5\n")
+    (tmp_path / "a.jsonl").write_text('{"frame": 0, "target": 0, "x": 1, "y": 2, "w": 3, "h": 4, "score": 0.5}\n')
+    assert [row.lost for name in ("a.csv", "a.jsonl") for row in read_rows(tmp_path / name)] == [None, None]
 
 
 def test_a_turned_box_is_drawn_where_there_is_one(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_exact_text_of_every_layout(tmp_path):
     for layout in FORMATS:
         write(tmp_path / PATHS[layout], frames, format=layout)
     assert (tmp_path / "run.csv").read_bytes() == (
-        b"frame,target,x,y,w,h,score\n0,0,10,20.25,30,40,0.5\n1,0,,,,,\n2,0,0,0,0.3333,2,0.5\n"
+        b"frame,target,x,y,w,h,score,lost\n0,0,10,20.25,30,40,0.5,\n1,0,,,,,,\n2,0,0,0,0.3333,2,0.5,\n"
     )
     lines = (tmp_path / "run.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {"frame": 0, "target": 0, "x": 10, "y": 20.25, "w": 30, "h": 40, "score": 0.5}

@@ -270,7 +270,7 @@ def test_an_interrupted_table_is_not_there(tmp_path: Path) -> None:
     assert list(write_videos(tmp_path / "w", [sequence(stops=False)], content={})) == ["a"]
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["a.csv", "a.mp4", "synthetic.json"]
     assert (tmp_path / "w" / "a.csv").read_text() == (
-        "frame,target,x,y,w,h,score\n0,0,1.5,2,30,20.25,\n0,1,,,,,\n1,0,,,,,\n1,1,1.5,2,30,20.25,\n"
+        "frame,target,x,y,w,h,score,lost\n0,0,1.5,2,30,20.25,,\n0,1,,,,,,\n1,0,,,,,,\n1,1,1.5,2,30,20.25,,\n"
     )
     assert {row.target for row in read_rows(tmp_path / "w" / "a.csv") if row.box.absent and row.frame == 0} == {1}
 

@@ -1,6 +1,7 @@
 """The field's layouts of result files: how they are named, how a row is written in each of them and read from it.
 
-* csv     one line a row under `frame,target,x,y,w,h,score`; boxes as everywhere in siamtrack; absent: empty cells
+* csv     one line a row under `frame,target,x,y,w,h,score,lost`; boxes as everywhere in siamtrack; absent: empty cells; lost
+          is 1, 0, or empty where that is not decided; on reading, it need not be there
 * jsonl   one JSON object a row with the same keys; absent: null
 * otb     `x,y,w,h` a line, 1-based as OTB's own files are; absent: NaN (Wu, Lim, Yang, TPAMI 2015)
 * got10k  `x,y,w,h` a line, 1-based as in the authors' own tracker; seconds a frame in a second file; absent: NaN.
@@ -13,8 +14,8 @@
 
 The last three hold one target a file: with several targets, NAME.txt becomes NAME_0.txt, NAME_1.txt and so on. They
 hold consecutive frames and no frame numbers: line 1 is the first frame written, whether tracking began at frame 0 or
-later, or ran backwards; on reading, frames count from 0. Polygons are in vot and jsonl alone, and what is lost in jsonl. Scores
-are not in otb and got10k, seconds are not in csv, jsonl and otb: they come back as NaN and None. Coordinates keep 4 decimals
+later, or ran backwards; on reading, frames count from 0. Polygons are in vot and jsonl alone, what is lost in csv and jsonl.
+Scores are not in otb and got10k, seconds not in csv, jsonl and otb: they come back as NaN and None. Coordinates keep 4 decimals
 (got10k: 3, as its toolkit writes).
 """
 
@@ -39,6 +40,8 @@ FORMATS = ("csv", "jsonl", "otb", "got10k", "vot")
 """Names of the layouts."""
 
 _COLUMNS = ("frame", "target", "x", "y", "w", "h", "score")
+_WRITTEN = (*_COLUMNS, "lost")
+_LOST = {"": None, "0": False, "1": True}
 _FIRST_PIXEL = {"otb": 1.0, "got10k": 1.0, "vot": 0.0}
 
 ONE_TARGET_A_FILE = frozenset(_FIRST_PIXEL)
@@ -99,7 +102,7 @@ def paths_of_one(path: Path, layout: str) -> list[Path]:
 
 def heading(layout: str) -> str:
     """What stands in the first file before any row."""
-    return ",".join(_COLUMNS) + "\n" if layout == "csv" else ""
+    return ",".join(_WRITTEN) + "\n" if layout == "csv" else ""
 
 
 def encode(rows: Sequence[Row], layout: str, *, first: bool) -> list[str]:
@@ -145,6 +148,7 @@ def _trimmed(value: float) -> str:
 def _csv_line(row: Row) -> str:
     box = ABSENT if row.box.absent else row.box
     cells = [str(row.frame), str(row.target), *(_trimmed(v) for v in box), _number(row.score, ".6g", missing="")]
+    cells.append("" if row.lost is None else str(int(row.lost)))
     return ",".join(cells) + "\n"
 
 
@@ -284,7 +288,14 @@ def _read_csv(path: Path) -> list[Row]:
     missing = [name for name in _COLUMNS[:-1] if name not in (reader.fieldnames or ())]
     if missing:
         raise _bad_line(path, 1, lines[0], f"the header {','.join(_COLUMNS)}; missing: {', '.join(missing)}")
-    return [_row(cells, path, reader.line_num, lines[reader.line_num - 1]) for cells in reader]
+    rows = []
+    for cells in reader:
+        number, line = reader.line_num, lines[reader.line_num - 1]
+        lost = str(cells.get("lost", "")).strip()
+        if lost not in _LOST:
+            raise _bad_line(path, number, line, "lost as 1, 0 or nothing")
+        rows.append(_row(cells | {"lost": _LOST[lost]}, path, number, line))
+    return rows
 
 
 def _read_jsonl(path: Path) -> list[Row]:

@@ -32,4 +32,4 @@ def idle_settings(overrides: Sequence[str], tracker: Tracker[Any]) -> Iterator[s
     names = [text.partition("=")[0].strip() for text in overrides]
     for name in names:
         if name.startswith("long_term.") and name != _SEARCH_SIZE:
-            yield f"{name} does nothing while {_SEARCH_SIZE} is 0, and no target is ever lost; add --set {_SEARCH_SIZE}=831."
+            yield f"{name} does nothing while {_SEARCH_SIZE} is 0, and no target is ever lost; give --set {_SEARCH_SIZE}=831."

@@ -37,6 +37,14 @@ _TRIES = 400  # scenes, of which one has to suit
 _FIRST_SCENE = 2**42  # no training pair comes from there
 _INSIDE = ("long_term.stays_inside=true", "long_term.whole_size=true")
 _AS_PUBLISHED = ("long_term.stays_inside=false", "long_term.whole_size=false")
+
+
+def _against_look_alikes(**used: int) -> tuple[str, ...]:
+    """These parts and no others; without the search for lost targets, which finds some of them again."""
+    parts = {"most": 0, "follows": 0, "colours": 0} | used
+    return "long_term.search_size=0", *(f"distractors.{name}={number}" for name, number in parts.items())
+
+
 _VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     LONG_TERM: {
         "short-term": ("long_term.search_size=0",),
@@ -44,12 +52,12 @@ _VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "1535 px, inside": ("long_term.search_size=1535", "long_term.growth=0", *_INSIDE),
     },
     LOOK_ALIKES: {
-        "without": ("distractors.most=0", "distractors.follows=0", "distractors.colours=0"),
-        "memory": ("distractors.most=3", "distractors.follows=0", "distractors.colours=0"),
-        "courses": ("distractors.most=0", "distractors.follows=3", "distractors.colours=0"),
-        "memory and courses": ("distractors.most=3", "distractors.follows=3", "distractors.colours=0"),
-        "colours": ("distractors.most=0", "distractors.follows=0", "distractors.colours=3"),
-        "memory and colours": ("distractors.most=3", "distractors.follows=0", "distractors.colours=3"),
+        "without": _against_look_alikes(),
+        "memory": _against_look_alikes(most=3),
+        "courses": _against_look_alikes(follows=3),
+        "memory and courses": _against_look_alikes(most=3, follows=3),
+        "colours": _against_look_alikes(colours=3),
+        "memory and colours": _against_look_alikes(most=3, colours=3),
     },
 }
 _WORLDS = {
@@ -188,10 +196,10 @@ def _variants(name: str, trying: Trying) -> dict[str, tuple[str, ...]]:
     """The settings of each, those of all first.
 
     Raises:
-        SettingsError: one of all is what the variants differ in.
+        SettingsError: one of all is what the variants decide.
     """
     decided = {text.partition("=")[0] for texts in _VARIANTS[name].values() for text in texts}
-    refuse_overrides(trying.overrides, dict.fromkeys(decided, "its procedures differ in it"))
+    refuse_overrides(trying.overrides, dict.fromkeys(decided, "its procedures decide it"))
     return {variant: (*trying.overrides, *texts) for variant, texts in _VARIANTS[name].items()}
 
 
