@@ -14,6 +14,7 @@ from made_up_checkpoints import made_up
 from siamtrack.errors import SettingsError
 from siamtrack.export import checkpoint as export
 from siamtrack.export.checkpoint import export_checkpoint
+from siamtrack.library import settings_of
 from siamtrack.model_folder import Description
 from siamtrack.models.kinds import model_kind, model_kinds, published_procedures
 from siamtrack.trackers import rpn
@@ -61,6 +62,10 @@ PRESETS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {  # kind, set
     "CIResNet22W": ("siamdw", {"backbone": "CIResNet22W"}, ()),
     "ResNet-18": ("siamrpnpp", {"backbone": "resnet18"}, ()),
     "NanoTrack, masks": ("nanotrack", {"masks": True}, ()),
+    "siamnano": ("nanotrack", {"expansion": 2}, ()),
+    "siamnano, 287 px": ("nanotrack", {"expansion": 2, "search_size": 287}, ()),
+    "siamfc": ("siamfc", {}, ()),
+    "siamfc, 287 px": ("siamfc", {"search_size": 287}, ()),
 }
 ALL = sorted({preset for _, _, presets in PRESETS.values() for preset in presets})
 
@@ -222,6 +227,16 @@ def test_without_a_preset_a_file_gets_its_own_networks(described: Any, name: str
     assert bool(others) == ("too" in notes[0])
 
 
+@pytest.mark.parametrize("name", ["siamnano", "siamfc"])
+def test_a_run_can_track_as_the_embedded_model_does_with_what_it_knows_itself(described: Any, name: str) -> None:
+    notes: list[str] = []
+    plain = described(name, None, begins=notes.append).settings
+    assert notes == [f"It tracks with the default settings; change them with --set, or to those of {name} with --preset."]
+    found = described(name, name).settings
+    assert found == settings_of(name) != plain
+    assert described(f"{name}, 287 px", name).settings == {**settings_of(name), "search_size": 287}
+
+
 def test_what_is_set_by_hand_is_stronger(described: Any) -> None:
     settings = described("AlexNet", "SiamRPNvot", "lr=0.1").settings
     assert (settings["lr"], settings["penalty_k"], settings["search_size"]) == (0.1, 0.04, 271)
@@ -238,6 +253,9 @@ def test_what_is_set_by_hand_is_stronger(described: Any) -> None:
         ("CIResNet22W", "SiamFCRes22W", "export without --preset"),
         ("ResNet-18", "siamrpn_r18_l234_dwxcorr", "export without --preset"),
         ("NanoTrack, masks", "nanotrackv3", "with masks False; that of the checkpoint has masks True"),
+        ("AlexNet", "siamnano", "'siamnano' is of the network nanotrack; the checkpoint holds siamrpn"),
+        ("siamnano", "nanotrackv3", "Those that fit it: siamnano."),
+        ("siamnano", "siamnanno", "Unknown preset 'siamnanno' of nanotrack. Did you mean 'siamnano'"),
     ],
 )
 def test_refused(described: Any, name: str, preset: str, message: str) -> None:

@@ -145,7 +145,8 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Tracking settings of a published configuration, such as SiamRPNvot. Default: the first that fits a file.",
+            help="Tracking settings of a published configuration, such as SiamRPNvot, or of a model that comes with siamtrack. "
+            "Default: the first published one that fits a file.",
         ),
     ] = None,
     overrides: options.Overrides = None,

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from siamtrack.errors import SettingsError, nearest
 from siamtrack.export.onnx import check_model_folder, export_model
-from siamtrack.library import check_of_network, procedure_presets, procedure_settings
+from siamtrack.library import (
+    check_of_network,
+    find_model,
+    model_names,
+    procedure_presets,
+    procedure_settings,
+    settings_of,
+)
 from siamtrack.model_folder import Description
 from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_networks, published_procedures
+from siamtrack.settings import from_mapping
 from siamtrack.training.origin import trained_in
 
 _SIZES = ("template_size", "search_size")
@@ -31,15 +40,17 @@ def export_checkpoint(
 ) -> None:
     """Exports a run folder or a checkpoint file; errors as for `read_checkpoint`, `trained_in` and `export_model`.
 
-    A run folder knows the sizes and the context that it was trained with, and else has the defaults. Without a preset, a file
-    gets the settings of the first published configuration of its very network, or the defaults where none is published.
+    A run folder knows the sizes and the context that it was trained with, and else has the defaults; so it is with the settings
+    of an embedded model. Without a preset, a file gets the settings of the first published configuration of its very network,
+    or the defaults where none is published.
 
     Args:
         checkpoint: a run folder, or a file in a format that `read_checkpoint` knows.
         folder: the model folder to write; its name is the model's.
         licence: of the weights.
         card: model card, Markdown.
-        preset: name of a published configuration, with its sizes and its settings of the tracking procedure.
+        preset: name of a published configuration, with its sizes and its settings of the tracking procedure; or of an
+            embedded model of the same kind, with those settings alone.
         overrides: settings of the tracking procedure, "key=value".
         begins: is called when all of that and the folder have been checked, and graphs are written, which takes long; with
             a sentence on whose tracking settings these are.
@@ -70,16 +81,35 @@ def export_checkpoint(
         settings=asdict(settings),
     )
     check_model_folder(folder)
-    begins(_note(chosen, fitting))
+    begins(_note(chosen, fitting, _embedded_alike(network, model)))
     export_model(network, folder, description)
 
 
-def _note(chosen: str | None, fitting: Sequence[str]) -> str:
+def _note(chosen: str | None, fitting: Sequence[str], embedded: Sequence[str]) -> str:
     """A sentence on whose tracking settings a model folder gets."""
     if chosen is None:
-        return "It tracks with the default settings; change them with --preset and --set."
+        ways = "--preset and --set" if not embedded else f"--set, or to those of {' or '.join(embedded)} with --preset"
+        return f"It tracks with the default settings; change them with {ways}."
     others = f"; {', '.join(fitting[1:])} fit, too: choose with --preset" if len(fitting) > 1 else ""
     return f"It tracks with the settings of the preset '{chosen}'{others}."
+
+
+@cache
+def _embedded(model: str) -> Mapping[str, tuple[Any, Mapping[str, Any]]]:
+    """The embedded models of a kind: settings of their networks, and of their procedures but for what a run knows itself."""
+    found = {}
+    for name, known in model_names().items():
+        description = find_model(name)[0].description
+        if description.model == model and not known.preset:
+            network = from_mapping(model_kind(model).settings, description.network, where=name)
+            procedure = {key: value for key, value in settings_of(name).items() if key not in (*_SIZES, "context")}
+            found[name] = network, procedure
+    return found
+
+
+def _embedded_alike(network: Any, model: str) -> list[str]:
+    """Embedded models with this very network."""
+    return [name for name, (theirs, _) in _embedded(model).items() if not _differences(theirs, network.settings)]
 
 
 def _published_alike(network: Any, model: str) -> list[str]:
@@ -95,7 +125,9 @@ def _different(preset: str, model: str, found: Any) -> list[str]:
 
 
 def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
-    """Settings of the procedure in a published configuration; the network takes its sizes from there."""
+    """Settings of the procedure in a published configuration, from which the network takes its sizes, too; or of a model."""
+    if preset in _embedded(model):
+        return _embedded(model)[preset][1]
     procedure, _ = model_kind(model).procedure(network.settings)
     known = {**procedure_presets(procedure), **published_procedures(model)}
     _check_name(preset, model, known, network.settings)
@@ -119,7 +151,11 @@ def _published(preset: str, model: str, found: Any) -> tuple[Mapping[str, Any] |
 
 
 def _kinds_with(preset: str) -> list[str]:
-    return [kind for kind in model_kinds() if preset in {**published_networks(kind), **published_procedures(kind)}]
+    return [
+        kind
+        for kind in model_kinds()
+        if preset in {**published_networks(kind), **published_procedures(kind), **_embedded(kind)}
+    ]
 
 
 def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any) -> None:
@@ -133,7 +169,7 @@ def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any
     if preset in known:
         return
     if not kinds:
-        raise SettingsError(f"Unknown preset '{preset}' of {model}. {nearest(preset, known)}")
+        raise SettingsError(f"Unknown preset '{preset}' of {model}. {nearest(preset, [*known, *_embedded(model)])}")
     tuned = [name for name in known if name.startswith(f"{preset}_")]
     raise SettingsError(
         f"The preset '{preset}' names a network, and no settings to track with are published for it"
@@ -144,6 +180,9 @@ def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any
 def _fitting(model: str, known: Mapping[str, Any], settings: Any) -> str:
     """A sentence with the presets that are of this very network, or of none."""
     names = [name for name in known if model in (_kinds_with(name) or [model]) and not _different(name, model, settings)]
+    names += [
+        name for name, (theirs, _) in _embedded(model).items() if not _differences(theirs, settings) and name not in names
+    ]
     return f"Those that fit it: {', '.join(names) or 'none; export without --preset to track with defaults'}."
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from siamtrack.errors import OutputError, SettingsError, TrainingError, WeightsError
+from siamtrack.layers.folding import is_unfolded
 from siamtrack.models.backbone_weights import imagenet_state, is_published
 from siamtrack.models.kinds import kind_of, model_kind
 from siamtrack.settings import from_mapping, read_toml
@@ -148,14 +149,7 @@ def _differences(found: Any, wanted: Any) -> str:
 def _is_folded(network: nn.Module, learns: Callable[[str], bool]) -> bool:
     """Whether a batch norm that is to learn is folded; that is told by its name."""
     norms = ((name, m) for name, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d))
-    return any(_does_nothing(m) and learns(name) for name, m in norms)
-
-
-def _does_nothing(norm: nn.BatchNorm2d) -> bool:
-    """Whether it divides by exactly 1; a new one has the variance 1, to which epsilon is added."""
-    if norm.running_mean is None or norm.running_var is None or norm.running_mean.any() or not (norm.weight == 1).all():
-        return False
-    return bool((norm.running_var < 1).all())
+    return any(is_unfolded(m) and learns(name) for name, m in norms)
 
 
 def begin_or_go_on(run: Path, origin: Mapping[str, Any], *, write: bool) -> dict[str, Any] | None:
