@@ -110,8 +110,12 @@ def paste(patch: Image, cutout: NDArray[np.uint8], matrix: Matrix) -> None:
 
 
 def _averaged(picture: NDArray[np.uint8], matrix: Matrix) -> tuple[NDArray[np.uint8], Matrix]:
-    """The picture made smaller where the map shrinks it a lot, as point sampling would show noise that no camera shows."""
-    shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
+    """The picture made smaller where the map shrinks it a lot, as point sampling would show noise that no camera shows.
+
+    How much a tilted map shrinks differs from place to place; what counts is the middle that it tilts about, where its third
+    coordinate is 1.
+    """
+    shrink = 1 / np.sqrt(abs(np.linalg.det(matrix)))
     if shrink <= 2:
         return picture, matrix
     height, width = picture.shape[:2]
