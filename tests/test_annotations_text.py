@@ -151,6 +151,16 @@ def test_own_csv(tmp_path, place):
     assert_same_boxes(data.clip("clip"), ["0", "1"], 5e-5)
 
 
+def test_where_a_tracker_took_its_target_for_gone_there_is_none(tmp_path):
+    write_pictures(tmp_path / "clip")
+    put(
+        tmp_path / "clip.csv",
+        "frame,target,x,y,w,h,score,lost\n0,0,1,2,9,9,,\n1,0,1,2,9,9,0.99,0\n2,0,1,2,9,9,0.5,1\n3,0,1,2,9,9,0.99,0.0\n",
+    )
+    (target,) = Folder(tmp_path).clip("clip").targets
+    assert np.isnan(target.boxes).any(1).tolist() == [False, False, True, False]
+
+
 def test_bad_csv(tmp_path):
     write_video(tmp_path / "clip.mp4")
     path = put(tmp_path / "clip.csv", "frame,target,x,y,w,h\n0,0,1,2,3,4\n1,0,1,2,three,4\n")

@@ -10,14 +10,17 @@ import torch
 from checkpoint_files import save
 from command_line import INPUT, refused
 from made_up_checkpoints import made_up
+from safetensors.torch import save_file
 
 from siamtrack.errors import SettingsError
 from siamtrack.export import checkpoint as export
 from siamtrack.export.checkpoint import export_checkpoint
 from siamtrack.library import settings_of
 from siamtrack.model_folder import Description
+from siamtrack.models import checkpoints
 from siamtrack.models.kinds import model_kind, model_kinds, published_procedures
 from siamtrack.trackers import rpn
+from siamtrack.trackers.rpn_settings import RPNSettings
 
 BENCHMARKS = ("OTB2013", "OTB2015", "VOT2015", "VOT2016", "VOT2017")
 PRESETS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {  # kind, settings that differ, presets of that network
@@ -209,8 +212,12 @@ def test_every_published_setting_is_in_the_model_folder(described: Any, preset: 
         ("long-term", "siamrpn_r50_l234_dwxcorr_lt", ""),
         ("SiamMask", "siammask_r50_l3", "SiamMask_DAVIS, SiamMask_VOT, SiamMask_VOT18 fit"),
         ("NanoTrack", "nanotrackv3", ""),
-        ("CIResNet22", None, ""),  # all of its settings are tuned on single benchmarks
-        ("CIResNet22, anchors", None, ""),
+        (  # all of its settings are tuned on single benchmarks
+            "CIResNet22",
+            None,
+            f", or with --preset: siamfc-3s, siamfc-5s, siamfc-1s, {', '.join(f'SiamFCRes22_{name}' for name in BENCHMARKS)}",
+        ),
+        ("CIResNet22, anchors", None, f", or with --preset: {', '.join(f'SiamRPNRes22_{name}' for name in BENCHMARKS)}"),
         ("ResNet-18", None, ""),
         ("NanoTrack, masks", None, ""),
     ],
@@ -219,7 +226,7 @@ def test_without_a_preset_a_file_gets_its_own_networks(described: Any, name: str
     notes: list[str] = []
     found = described(name, None, begins=notes.append)
     if preset is None:
-        assert notes == ["It tracks with the default settings; change them with --preset and --set."]
+        assert notes == [f"It tracks with the default settings; change them with --set{others}."]
         return
     assert found.settings == described(name, preset).settings
     assert notes[0].startswith(f"It tracks with the settings of the preset '{preset}'")
@@ -231,10 +238,21 @@ def test_without_a_preset_a_file_gets_its_own_networks(described: Any, name: str
 def test_a_run_can_track_as_the_embedded_model_does_with_what_it_knows_itself(described: Any, name: str) -> None:
     notes: list[str] = []
     plain = described(name, None, begins=notes.append).settings
-    assert notes == [f"It tracks with the default settings; change them with --set, or to those of {name} with --preset."]
+    assert notes[0].startswith("It tracks with the default settings; change them with --set, or with --preset: ")
+    assert name in notes[0].rstrip(".").rpartition(": ")[2].split(", ")
     found = described(name, name).settings
     assert found == settings_of(name) != plain
     assert described(f"{name}, 287 px", name).settings == {**settings_of(name), "search_size": 287}
+
+
+def test_a_file_of_our_own_keeps_its_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = model_kind("siamrpn").build(model_kind("siamrpn").settings(search_size=303, width=0.1))
+    save_file(network.state_dict(), tmp_path / "own.safetensors", metadata=checkpoints.described(network))
+    found: list[Description] = []
+    monkeypatch.setattr(export, "export_model", lambda network, folder, description: found.append(description))
+    export_checkpoint(tmp_path / "own.safetensors", tmp_path / "model", licence="", card="")
+    assert found[0].network["search_size"] == found[0].settings["search_size"] == 303
+    assert found[0].settings["lr"] == RPNSettings().lr
 
 
 def test_what_is_set_by_hand_is_stronger(described: Any) -> None:
@@ -253,6 +271,8 @@ def test_what_is_set_by_hand_is_stronger(described: Any) -> None:
         ("CIResNet22W", "SiamFCRes22W", "export without --preset"),
         ("ResNet-18", "siamrpn_r18_l234_dwxcorr", "export without --preset"),
         ("NanoTrack, masks", "nanotrackv3", "with masks False; that of the checkpoint has masks True"),
+        ("NanoTrack, masks", "siamnano", "The preset 'siamnano' is of a network with expansion 2, masks False"),
+        ("NanoTrack", "siammask-small", "Those that fit it: nanotrackv3."),
         ("AlexNet", "siamnano", "'siamnano' is of the network nanotrack; the checkpoint holds siamrpn"),
         ("siamnano", "nanotrackv3", "Those that fit it: siamnano."),
         ("siamnano", "siamnanno", "Unknown preset 'siamnanno' of nanotrack. Did you mean 'siamnano'"),

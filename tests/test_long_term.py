@@ -260,12 +260,14 @@ def test_a_frame_without_any_proposal_loses_the_target() -> None:
 
 def test_a_lost_target_is_looked_for_no_nearer() -> None:
     assert RPNSettings(long_term=LongTermSettings(search_size=255)).long_term.search_size == RPNSettings().search_size
-    with pytest.raises(SettingsError, match=r"long_term\.search_size is 254; expected 0, or 255 or more"):
-        RPNSettings(long_term=LongTermSettings(search_size=254))
-    small = {"small_share": 0.004, "small_search_size": 400}
-    assert RPNSettings(long_term=LongTermSettings(search_size=400), **small).small_search_size == 400
-    with pytest.raises(SettingsError, match=r"long_term\.search_size is 399; expected 0, or 400 or more"):
-        RPNSettings(long_term=LongTermSettings(search_size=399), **small)
+    for growth in (0, 50):
+        nearer = LongTermSettings(search_size=254, growth=growth)
+        assert [nearer.searched(400, frames) for frames in range(3)] == [400, 400, 400]
+    assert [LongTermSettings(search_size=450, growth=40).searched(400, frames) for frames in range(3)] == [400, 440, 450]
+
+
+def test_the_embedded_models_can_look_at_more_than_they_search_for_lost_targets() -> None:
+    assert open_model("siamnano", overrides=["search_size=511"]).settings.search_size == 511
 
 
 @pytest.mark.parametrize(
@@ -273,7 +275,7 @@ def test_a_lost_target_is_looked_for_no_nearer() -> None:
     [
         ({"search_size": -1}, "The setting search_size is -1"),
         ({"growth": 5000}, "The setting growth is 5000"),
-        ({"low": 0.9, "high": 0.8}, r"low is 0\.9 and high 0\.8; expected low not above high"),
+        ({"low": 0.9, "high": 0.8}, r"low is 0\.9 and long_term.high 0\.8; expected low not above high"),
         ({"high": 1.1}, "The setting high is"),
     ],
 )

@@ -75,6 +75,7 @@ def test_what_is_lost_is_told(tmp_path: Path, layout: str) -> None:
     [
         ("a.jsonl", '{"frame": 0, "target": 0, "x": 1, "y": 2, "w": 3, "h": 4, "lost": "yes"}', "lost as true or false"),
         ("a.csv", "frame,target,x,y,w,h,score,lost\n0,0,1,2,3,4,,yes", "lost as 1, 0 or nothing"),
+        ("a.csv", "frame,target,x,y,w,h,score,lost\n0,0,1,2", "frame, target, x, y, w, h, score as numbers"),
         ("a.csv", "frame,target,x,y,w,h,score,lost\n0,0,1,2,3,4,0.5", "lost as 1, 0 or nothing"),
     ],
 )
@@ -82,6 +83,13 @@ def test_what_lost_can_be(tmp_path: Path, name: str, text: str, expected: str) -
     (tmp_path / name).write_text(text + "\n")
     with pytest.raises(InputError, match=f"expected {expected}"):
         read_rows(tmp_path / name)
+
+
+def test_what_pandas_makes_of_lost_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "frame,target,x,y,w,h,score,lost\n" + "".join(f"0,0,1,2,3,4,1,{text}\n" for text in ("", "0.0", "1.0", "True"))
+    )
+    assert [row.lost for row in read_rows(tmp_path / "a.csv")] == [None, False, True, True]
 
 
 def test_results_without_what_is_lost_are_read(tmp_path: Path) -> None:

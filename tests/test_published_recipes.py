@@ -247,8 +247,9 @@ def test_imagenet_weights_that_cannot_be_used_are_refused() -> None:
             ({**given, first: given[first] * math.nan}, f"not finite in float32: {first}"),
             ({**given, "other": given[first]}, "do not belong to it: other"),
         ):
-            with pytest.raises(WeightsError, match=message):
+            with pytest.raises(WeightsError, match=message) as error:
                 check_networks(recipe, None, None, wrong)
+            assert "look like" not in str(error.value)
         found = imagenet_state(recipe.kind.build(recipe.network), given)
         name_of = {official(recipe, ours): ours for ours in found}
         assert torch.equal(found[name_of[first]], given[first].flip(1))  # they want blue first

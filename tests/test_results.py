@@ -74,7 +74,7 @@ def test_exact_text_of_every_layout(tmp_path):
         b"frame,target,x,y,w,h,score,lost\n0,0,10,20.25,30,40,0.5,\n1,0,,,,,,\n2,0,0,0,0.3333,2,0.5,\n"
     )
     lines = (tmp_path / "run.jsonl").read_text().splitlines()
-    assert json.loads(lines[0]) == {"frame": 0, "target": 0, "x": 10, "y": 20.25, "w": 30, "h": 40, "score": 0.5}
+    assert json.loads(lines[0]) == {"frame": 0, "target": 0, "x": 10, "y": 20.25, "w": 30, "h": 40, "score": 0.5, "lost": None}
     assert json.loads(lines[1])["x"] is None
     assert (tmp_path / "run.txt").read_text().splitlines()[:2] == ["11.0000,21.2500,30.0000,40.0000", "NaN,NaN,NaN,NaN"]
     assert (tmp_path / "run/run_001.txt").read_text().splitlines()[0] == "11.000,21.250,30.000,40.000"

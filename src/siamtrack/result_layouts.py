@@ -26,7 +26,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ FORMATS = ("csv", "jsonl", "otb", "got10k", "vot")
 
 _COLUMNS = ("frame", "target", "x", "y", "w", "h", "score")
 _WRITTEN = (*_COLUMNS, "lost")
-_LOST = {"": None, "0": False, "1": True}
+_LOST = {"": None, **dict.fromkeys(("0", "0.0", "false"), False), **dict.fromkeys(("1", "1.0", "true"), True)}  # pandas' too
 _FIRST_PIXEL = {"otb": 1.0, "got10k": 1.0, "vot": 0.0}
 
 ONE_TARGET_A_FILE = frozenset(_FIRST_PIXEL)
@@ -159,8 +159,7 @@ def _json_line(row: Row) -> str:
     values["score"] = float(f"{row.score:.6g}") if math.isfinite(row.score) else None
     if row.polygon is not None:
         values["polygon"] = [round(float(v), 4) for v in row.polygon]
-    if row.lost is not None:
-        values["lost"] = bool(row.lost)
+    values["lost"] = None if row.lost is None else bool(row.lost)
     return json.dumps(values) + "\n"
 
 
@@ -291,10 +290,11 @@ def _read_csv(path: Path) -> list[Row]:
     rows = []
     for cells in reader:
         number, line = reader.line_num, lines[reader.line_num - 1]
-        lost = str(cells.get("lost", "")).strip()
+        lost = str(cells.pop("lost", "")).strip().lower()
+        row = _row(cells, path, number, line)
         if lost not in _LOST:
             raise _bad_line(path, number, line, "lost as 1, 0 or nothing")
-        rows.append(_row(cells | {"lost": _LOST[lost]}, path, number, line))
+        rows.append(replace(row, lost=_LOST[lost]))
     return rows
 
 

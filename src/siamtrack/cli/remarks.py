@@ -19,9 +19,13 @@ def seldom_meant_boxes(boxes: Sequence[Box], size: tuple[int, int] | None) -> It
         share = box.clipped(*size).area / box.area if size else 1.0
         if size and share < _LEAST_INSIDE:
             yield (
-                f"the box {box.x:g},{box.y:g},{box.w:g},{box.h:g} lies {1 - share:.0%} outside the frame of "
+                f"the box {box.x:g},{box.y:g},{box.w:g},{box.h:g} lies {_percent(1 - share)} outside the frame of "
                 f"{size[0]}x{size[1]} pixels; the target is mostly what was filled in there."
             )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share < 0.995 else "all but wholly"
 
 
 def idle_settings(overrides: Sequence[str], tracker: Tracker[Any]) -> Iterator[str]:

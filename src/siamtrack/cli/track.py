@@ -14,7 +14,7 @@ from siamtrack.cli import options
 from siamtrack.cli.interrupts import Told
 from siamtrack.cli.progress import with_progress
 from siamtrack.cli.remarks import idle_settings, seldom_meant_boxes
-from siamtrack.errors import InputError, TruncatedError
+from siamtrack.errors import InputError, OutputError, TruncatedError
 from siamtrack.library import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ def _outputs(
 
     if boxes is None and (layout or not any(files.values())):
         boxes = Path(f"{frames.name or 'boxes'}.{ENDINGS.get(layout, 'csv')}")
+        if boxes.exists():  # as annotation beside a video is called
+            raise OutputError(f"'{boxes}' exists already; give --out {boxes} to write over it, or another name.")
     return Outputs(source=source, boxes=boxes, format=layout, targets=targets, fps=frames.fps, **files)
 
 

@@ -119,13 +119,19 @@ def results_on(folder: Path, benchmark: Benchmark) -> list[ResultFolder]:
         )
     if not fitting:
         raise DataError(f"The results in '{folder}' are masks, and those on {benchmark.title} are boxes.")
-    fitting = [one for one in fitting if one.kind != "ours" or one.path.parent.name == benchmark.name]
-    return [replace(one, protocol=_protocol(one, benchmark)) for one in fitting if not _is_left(one, benchmark)]
+    fitting = [one for one in fitting if _is_of(one, benchmark) and not _is_left(one, benchmark)]
+    return [replace(one, protocol=_protocol(one, benchmark)) for one in fitting]
 
 
 def left_to_toolkit(folder: Path, benchmark: Benchmark) -> list[str]:
     """What there is in a folder that `results_on` leaves out, as tracker/experiment; see `LEFT_TO_TOOLKIT`."""
-    return [f"{one.tracker}/{one.protocol}" for one in find_result_folders(folder) if _is_left(one, benchmark)]
+    found = find_result_folders(folder)
+    return [f"{one.tracker}/{one.protocol}" for one in found if _is_of(one, benchmark) and _is_left(one, benchmark)]
+
+
+def _is_of(folder: ResultFolder, benchmark: Benchmark) -> bool:
+    """Whether it holds results on that benchmark, as far as its path says."""
+    return folder.kind != "ours" or folder.path.parent.name == benchmark.name
 
 
 def _is_left(folder: ResultFolder, benchmark: Benchmark) -> bool:

@@ -19,6 +19,7 @@ from siamtrack.library import (
     settings_of,
 )
 from siamtrack.model_folder import Description
+from siamtrack.models.checkpoint_files import own_description
 from siamtrack.models.checkpoints import read_checkpoint
 from siamtrack.models.kinds import kind_of, model_kind, model_kinds, published_networks, published_procedures
 from siamtrack.settings import from_mapping
@@ -40,9 +41,9 @@ def export_checkpoint(
 ) -> None:
     """Exports a run folder or a checkpoint file; errors as for `read_checkpoint`, `trained_in` and `export_model`.
 
-    A run folder knows the sizes and the context that it was trained with, and else has the defaults; so it is with the settings
-    of an embedded model. Without a preset, a file gets the settings of the first published configuration of its very network,
-    or the defaults where none is published.
+    A run folder knows the sizes and the context that it was trained with, and else has the defaults; so does a
+    file of our own. Without a preset, a file of others gets the settings of the first published configuration of its very
+    network, or the defaults where none is published.
 
     Args:
         checkpoint: a run folder, or a file in a format that `read_checkpoint` knows.
@@ -50,7 +51,7 @@ def export_checkpoint(
         licence: of the weights.
         card: model card, Markdown.
         preset: name of a published configuration, with its sizes and its settings of the tracking procedure; or of an
-            embedded model of the same kind, with those settings alone.
+            embedded model with the same network, with those settings but for sizes and context.
         overrides: settings of the tracking procedure, "key=value".
         begins: is called when all of that and the folder have been checked, and graphs are written, which takes long; with
             a sentence on whose tracking settings these are.
@@ -65,7 +66,8 @@ def export_checkpoint(
     else:
         network = read_checkpoint(checkpoint)
     model = kind_of(network)
-    fitting = [] if preset or checkpoint.is_dir() else _published_alike(network, model)
+    knows_sizes = checkpoint.is_dir() or own_description(checkpoint) is not None
+    fitting = [] if preset or knows_sizes else _published_alike(network, model)
     chosen = preset or next(iter(fitting), None)
     tuned = _tuned(network, model, chosen) if chosen else {}
     procedure, implied = model_kind(model).procedure(network.settings)
@@ -81,15 +83,15 @@ def export_checkpoint(
         settings=asdict(settings),
     )
     check_model_folder(folder)
-    begins(_note(chosen, fitting, _embedded_alike(network, model)))
+    begins(_note(chosen, fitting, [] if chosen else _all_that_fit(network, model)))
     export_model(network, folder, description)
 
 
-def _note(chosen: str | None, fitting: Sequence[str], embedded: Sequence[str]) -> str:
+def _note(chosen: str | None, fitting: Sequence[str], to_choose: Sequence[str]) -> str:
     """A sentence on whose tracking settings a model folder gets."""
     if chosen is None:
-        ways = "--preset and --set" if not embedded else f"--set, or to those of {' or '.join(embedded)} with --preset"
-        return f"It tracks with the default settings; change them with {ways}."
+        presets = f", or with --preset: {', '.join(to_choose)}" if to_choose else ""
+        return f"It tracks with the default settings; change them with --set{presets}."
     others = f"; {', '.join(fitting[1:])} fit, too: choose with --preset" if len(fitting) > 1 else ""
     return f"It tracks with the settings of the preset '{chosen}'{others}."
 
@@ -107,11 +109,6 @@ def _embedded(model: str) -> Mapping[str, tuple[Any, Mapping[str, Any]]]:
     return found
 
 
-def _embedded_alike(network: Any, model: str) -> list[str]:
-    """Embedded models with this very network."""
-    return [name for name, (theirs, _) in _embedded(model).items() if not _differences(theirs, network.settings)]
-
-
 def _published_alike(network: Any, model: str) -> list[str]:
     """Presets of this very network, without those that are tuned on single benchmarks."""
     procedure, _ = model_kind(model).procedure(network.settings)
@@ -126,17 +123,14 @@ def _different(preset: str, model: str, found: Any) -> list[str]:
 
 def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
     """Settings of the procedure in a published configuration, from which the network takes its sizes, too; or of a model."""
-    if preset in _embedded(model):
-        return _embedded(model)[preset][1]
-    procedure, _ = model_kind(model).procedure(network.settings)
-    known = {**procedure_presets(procedure), **published_procedures(model)}
-    _check_name(preset, model, known, network.settings)
+    known = _known(network, model)
+    _check_name(preset, model, network)
     published, wanted = _published(preset, model, network.settings)
     if different := _differences(wanted, network.settings):
         theirs, ours = (", ".join(f"{name} {getattr(s, name)}" for name in different) for s in (wanted, network.settings))
         raise SettingsError(
             f"The preset '{preset}' is of a network with {theirs}; that of the checkpoint has {ours}. "
-            f"{_fitting(model, known, network.settings)}"
+            f"{_fitting(network, model)}"
         )
     sizes = {name: value for name, value in {**(published or {}), **known[preset]}.items() if name in _SIZES}
     network.settings = replace(network.settings, **sizes)
@@ -145,6 +139,8 @@ def _tuned(network: Any, model: str, preset: str) -> Mapping[str, Any]:
 
 def _published(preset: str, model: str, found: Any) -> tuple[Mapping[str, Any] | None, Any]:
     """What is published of the network of a preset, and all its settings; those that were found where nothing is."""
+    if preset in _embedded(model):
+        return None, _embedded(model)[preset][0]
     networks = published_networks(model)
     published = networks.get(preset, networks.get(preset.rpartition("_")[0]))  # SiamFCRes22_OTB2015 is of SiamFCRes22
     return published, found if published is None else replace(type(found)(), **published)
@@ -158,18 +154,26 @@ def _kinds_with(preset: str) -> list[str]:
     ]
 
 
-def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any) -> None:
+def _known(network: Any, model: str) -> Mapping[str, Mapping[str, Any]]:
+    """All presets for such a kind of network, with their settings of the procedure."""
+    procedure, _ = model_kind(model).procedure(network.settings)
+    embedded = {name: values for name, (_, values) in _embedded(model).items()}
+    return {**procedure_presets(procedure), **published_procedures(model), **embedded}
+
+
+def _check_name(preset: str, model: str, network: Any) -> None:
     """Whether a preset has settings of a procedure, and is of this kind of network or of none."""
     kinds = _kinds_with(preset)
     if kinds and model not in kinds:
         raise SettingsError(
             f"The preset '{preset}' is of the network {' or '.join(kinds)}; the checkpoint holds {model}. "
-            f"{_fitting(model, known, settings)}"
+            f"{_fitting(network, model)}"
         )
+    known = _known(network, model)
     if preset in known:
         return
     if not kinds:
-        raise SettingsError(f"Unknown preset '{preset}' of {model}. {nearest(preset, [*known, *_embedded(model)])}")
+        raise SettingsError(f"Unknown preset '{preset}' of {model}. {nearest(preset, known)}")
     tuned = [name for name in known if name.startswith(f"{preset}_")]
     raise SettingsError(
         f"The preset '{preset}' names a network, and no settings to track with are published for it"
@@ -177,13 +181,15 @@ def _check_name(preset: str, model: str, known: Mapping[str, Any], settings: Any
     )
 
 
-def _fitting(model: str, known: Mapping[str, Any], settings: Any) -> str:
-    """A sentence with the presets that are of this very network, or of none."""
-    names = [name for name in known if model in (_kinds_with(name) or [model]) and not _different(name, model, settings)]
-    names += [
-        name for name, (theirs, _) in _embedded(model).items() if not _differences(theirs, settings) and name not in names
-    ]
-    return f"Those that fit it: {', '.join(names) or 'none; export without --preset to track with defaults'}."
+def _all_that_fit(network: Any, model: str) -> list[str]:
+    """The presets that are of this very network, or of none."""
+    fitting = (name for name in _known(network, model) if model in (_kinds_with(name) or [model]))
+    return [name for name in fitting if not _different(name, model, network.settings)]
+
+
+def _fitting(network: Any, model: str) -> str:
+    names = ", ".join(_all_that_fit(network, model))
+    return f"Those that fit it: {names or 'none; export without --preset to track with defaults'}."
 
 
 def _differences(wanted: Any, found: Any) -> list[str]:

@@ -24,6 +24,7 @@ from siamtrack.models.kinds import kind_of
 from siamtrack.models.rpn_formats import backbone_in
 
 _NAMES = {"siamfc": "AlexNet", "siamrpn": "AlexNet", "nanotrack": "MobileNetV3"}  # where a kind of network has one alone
+_SAME = 0.8  # of the names: it is that backbone, damaged or of another width
 _FIRST = ("conv1.0.weight", "stem.conv.weight")  # convolutions, by our names
 
 
@@ -83,7 +84,10 @@ def _title(network: Any) -> str:
 
 
 def _other(network: Any, found: Mapping[str, Tensor]) -> str:
-    """What the file seems to hold instead of such a backbone; "" where it is one, or nothing known."""
+    """What the file seems to hold instead of such a backbone; "" where it is one, if damaged, or nothing known."""
+    named = {name for name in found if not name.startswith(CLASSIFIER)}
+    if any(len(named & naming.keys()) > _SAME * max(len(named), len(naming)) for naming in _namings(network)):
+        return ""
     if tracker := tracker_in(found):
         return f"a whole tracker, {tracker}, to begin with by --from"
     kind = backbone_in(found)

@@ -8,7 +8,9 @@ Differences between paper and this code:
   ground: a proposal of the network is no ground. Until there was a distractor nothing is changed.
 * T is learnt slowly: at the rate of D it would take up the colours of whatever is taken for the target, and for good that of
   the first frame, D alone would know a light that changes.
-* The mean over the inner part of a proposal's box multiplies its rank; the paper moves a window over the pixels.
+* The paper moves a window over the pixels. Here twice the mean over the inner part of a proposal's box, at least 0.05, squared,
+  multiplies its score before the window is added: 1 where colours say nothing, up to 4 where they say it is the target.
+* Histograms are averaged over the frames.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class LongTermSettings:
         SettingsError: a value outside its range, or `low` above `high`.
     """
 
-    search_size: int = 0  # px, side of the largest search patch of a lost target; 0: none is ever lost
+    search_size: int = 0  # px, side of the largest search patch of a lost target, if above the usual; 0: none is ever lost
     growth: int = 0  # px a frame, by which the patch grows up to that; 0: at once
     low: float = 0.8  # score below which a target is lost
     high: float = 0.998  # score above which it is found again
@@ -47,7 +47,8 @@ class LongTermSettings:
             {"search_size": (0, 4096), "growth": (0, 4096), "low": (0, 1), "high": (0, 1), "window_influence": (0, 1)},
         )
         if self.low > self.high:
-            raise SettingsError(f"The setting low is {self.low} and high {self.high}; expected low not above high.")
+            found = f"The setting long_term.low is {self.low} and long_term.high {self.high}"
+            raise SettingsError(f"{found}; expected low not above high. Set both.")
 
     def searched(self, search_size: int, frames_lost: int) -> int:
         """Side of the patch in which a target is looked for, px.
@@ -58,7 +59,8 @@ class LongTermSettings:
         """
         if not frames_lost:
             return search_size
-        return min(self.search_size, search_size + self.growth * frames_lost) if self.growth else self.search_size
+        most = max(self.search_size, search_size)
+        return min(most, search_size + self.growth * frames_lost) if self.growth else most
 
     def middle(self, center: tuple[float, float], side: float, width: int, height: int) -> tuple[float, float]:
         """Middle of the window in which a lost target is looked for, image pixels.

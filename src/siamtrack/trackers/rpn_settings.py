@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from siamtrack.errors import SettingsError
 from siamtrack.settings import check_limits
 from siamtrack.trackers.anchors import AnchorSettings
 from siamtrack.trackers.distractors import DistractorSettings
@@ -47,12 +46,6 @@ class RPNSettings:
             "min_size": (0.01, 4096),
         }
         check_limits(self, limits)
-        usual = max(self.search_size, self.small_search_size if self.small_share else 0)
-        if 0 < self.long_term.search_size < usual:
-            raise SettingsError(
-                f"The setting long_term.search_size is {self.long_term.search_size}; expected 0, or {usual} or more, the "
-                "patch of a target that is not lost: a lost one is looked for at least as far away."
-            )
 
 
 PUBLISHED = {

@@ -73,7 +73,9 @@ def _found(path: Path, place: Path | None, media: Media) -> Found:
 def _load(path: Path, place: Path, frames: PictureFiles | None, name: str) -> Clip:
     tracks = Tracks()
     for row in _rows(path):
-        box = ABSENT if row.box.absent else row.box
+        box = (
+            ABSENT if row.box.absent or row.lost else row.box
+        )  # where a tracker took it for gone, its box shows something else
         tracks.of(str(row.target), "", row.frame).add(row.frame, box, where=str(path))
     targets = tracks.targets()
     if frames is not None:
