@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from made_up_proposals import drawn
@@ -11,6 +14,7 @@ from test_places import PLAIN, crossing
 from siamtrack.box import Box
 from siamtrack.trackers.colours import BINS, LEAST, OTHERS_RATE, POWER, TARGET_RATE, Colours, histogram
 from siamtrack.trackers.distractors import DistractorSettings
+from siamtrack.trackers.long_term import LongTermSettings
 from siamtrack.trackers.rpn import RPNTracker
 from siamtrack.trackers.rpn_settings import RPNSettings
 
@@ -105,3 +109,23 @@ def test_several_targets_are_the_same_as_each_alone() -> None:
             assert single.box == pytest.approx(prediction.box, abs=1e-4)
     assert states[0].colours is not None
     assert states[0].colours.others is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "learns"),
+    [
+        ({}, True),
+        ({"distractors": DistractorSettings(colours=1, most=3, threshold=1.0)}, False),  # no score is above that
+        ({"long_term": LongTermSettings(search_size=255, low=1.0, high=1.0)}, False),  # always lost
+    ],
+)
+def test_colours_are_learnt_of_the_first_distractors_and_of_a_target_that_is_surely_there(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], learns: bool
+) -> None:
+    others = [Box(10.0 * n, 0, 20, 20) for n in range(1, 4)]
+    learnt: list[Sequence[Box]] = []
+    monkeypatch.setattr(RPNTracker, "_others", lambda *arguments: others)
+    monkeypatch.setattr(Colours, "learnt", lambda self, image, box, others: learnt.append(others) or self)
+    tracker = RPNTracker(SeesBrightness(), RPNSettings(**{"distractors": DistractorSettings(colours=1, most=3), **settings}))
+    tracker.step(FRAME, tracker.start(FRAME, [TARGET]))
+    assert learnt == ([others[:1]] if learns else [])
