@@ -185,11 +185,21 @@ def test_a_box_partly_outside_works(clip: Path, tmp_path: Path) -> None:
     assert read_rows(tmp_path / "b.csv")[0].box == (-15.5, -10, 60, 50)
 
 
+def test_the_file_that_nobody_named_is_not_written_over(clip: Path, tmp_path: Path) -> None:
+    """Annotation beside a video is called so."""
+    command = ["track", clip, "--box", "10,10,20,20", "--limit", 2, *FAST]
+    assert run(*command, folder=tmp_path).code == 0
+    (written,) = tmp_path.glob("*.csv")
+    refused(command, OUTPUT, f"'{written.name}' exists already; give --out {written.name} to write over it", folder=tmp_path)
+    assert run(*command, "--out", written.name, folder=tmp_path).code == 0
+
+
 def test_what_is_seldom_meant_is_told(clip: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "b.csv", "--limit", 1, *FAST)
     told = run("track", clip, "--box=-95,100,100,50", "--box", "10,10,20,20", *out).err
     assert told.count("Note:") == 1
     assert "Note: the box -95,100,100,50 lies 95% outside the frame of 320x240 pixels" in told
+    assert "the box -299,10,300,20 lies all but wholly outside" in run("track", clip, "--box=-299,10,300,20", *out).err
     assert "Note:" not in run("track", clip, "--box", "10,10,20,20", *out).err
     small = ("track", clip, "--box", "10,10,20,20", "--out", tmp_path / "c.csv", "--limit", 1, "--model", "siamnano")
     told = run(*small, "--set", "long_term.search_size=0", "--set", "long_term.low=0.5", "--set", "lr=0.3").err

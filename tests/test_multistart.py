@@ -13,7 +13,9 @@ from evaluation_runs import HEIGHT, WIDTH, Scripted, benchmark, done, frames, tr
 
 from siamtrack.datasets.benchmark import BenchmarkSequence
 from siamtrack.errors import DataError, SettingsError
+from siamtrack.evaluation import foreign
 from siamtrack.evaluation.foreign import read_results
+from siamtrack.evaluation.foreign_folders import ResultFolder
 from siamtrack.evaluation.protocols import check_protocol
 from siamtrack.evaluation.protocols_following import ProtocolSettings
 from siamtrack.evaluation.result_groups import find_groups
@@ -186,6 +188,16 @@ class TestResults:
         for name in ("realtime", "unsupervised"):
             with pytest.raises(DataError, match=f"under '{name}' .* there are: multistart. Of VOT2020 .* left to its toolkit"):
                 find_groups([folder], VOT2020, [of], protocol=name)
+
+    def test_results_of_another_benchmark_are_not_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = [
+            ResultFolder(tracker="mine", path=tmp_path / "mine" / name / "realtime", kind="ours", protocol="realtime")
+            for name in ("vot2018", "vot2020")
+        ]
+        monkeypatch.setattr(foreign, "find_result_folders", lambda folder: found)
+        assert foreign.left_to_toolkit(tmp_path, VOT2020) == ["mine/realtime"]
+        found.pop()
+        assert foreign.left_to_toolkit(tmp_path, VOT2020) == []
 
     def test_runs_from_frames_that_are_no_anchors_are_not_opened(self, tmp_path: Path) -> None:
         folder, of = self.of_the_toolkit(tmp_path)
